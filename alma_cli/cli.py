@@ -1,0 +1,93 @@
+"""The `alma` command: its subcommands and the one error boundary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from alma_cli import __version__, console
+from alma_cli.commands import doctor, models, prepare, run, score, train, translate
+from alma_cli.errors import AlmaError, MachineError, UsageError, nearest
+
+app = typer.Typer(
+    name="alma",
+    help="Turn an open language model into a translator (ALMA, arXiv 2309.11674).\n\n"
+    "Try it: [bold]alma run --recipe demo[/bold] prepares data, trains, translates and scores in about ten minutes.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    suggest_commands=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS = {
+    "prepare": prepare.prepare,
+    "train": train.train,
+    "translate": translate.translate,
+    "score": score.score,
+    "run": run.run,
+    "models": models.models,
+    "doctor": doctor.doctor,
+}
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_function)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.result(f"alma {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; every user's error becomes one line on stderr and its exit code."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """One command, from its words to its exit code; a bug of ours escapes with its traceback (exit 1)."""
+    try:
+        code = app(args=arguments, prog_name="alma", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except typer.TyperException as error:
+        failure: AlmaError = _usage_error(error, arguments)
+    except AlmaError as error:
+        failure = error
+    except BrokenPipeError:
+        # The reader of our stdout left (`| head`): nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        failure = MachineError(f"{error.strerror}{where}", hint="check the path, its permissions and the free space")
+    console.fail(failure)
+    return failure.exit_code
+
+
+def _usage_error(error: typer.TyperException, arguments: list[str]) -> AlmaError:
+    """Typer's complaint about the command line as ours, with the nearest right name."""
+    message = error.format_message()
+    context: Any = getattr(error, "ctx", None)
+    if message.startswith("No such option") and context is not None:
+        word = str(getattr(error, "option_name", ""))
+        options = [option for parameter in context.command.params for option in parameter.opts if option[0] == "-"]
+        return UsageError(f"no option '{word}' in `{context.command_path}`", hint=nearest(word, options))
+    if message.startswith("No such command"):
+        word = next((argument for argument in arguments if not argument.startswith("-")), "")
+        return UsageError(f"no command '{word}'", hint=nearest(word, COMMANDS))
+    path = context.command_path if context else "alma"
+    return UsageError(message.rstrip("."), hint=f"see `{path} --help`")

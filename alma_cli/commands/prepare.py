@@ -1,0 +1,83 @@
+"""`alma prepare`: the recipe's corpora -> clean splits and a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alma_cli import console
+from alma_cli.commands.options import (
+    JsonOption,
+    ModelOption,
+    OutOption,
+    QuietOption,
+    RecipeOption,
+    ResumeOption,
+    SetOption,
+    open_recipe,
+    recipe_words,
+    stage_choice,
+    work_directory,
+)
+from alma_cli.commands.steps import prepare_stages
+from alma_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from alma_cli.core.recipe import Recipe, StageName
+
+
+def prepare(
+    recipe: RecipeOption = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", metavar="mono|parallel", help="One stage; else every stage of the recipe.")
+    ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--source", metavar="PATH", help="Corpus in place of the stage's sources in the recipe; repeatable."
+        ),
+    ] = None,
+    set_: SetOption = None,
+    out: OutOption = None,
+    model: ModelOption = None,
+    resume: ResumeOption = True,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Turn the recipe's corpora into training, validation and test data.
+
+    Each record is checked, duplicates and test sentences are taken out of the training data, and all that is left
+    out is counted by reason. The data goes to `data/` in the work directory, with a manifest that says where each
+    record came from. What is prepared already is not prepared again.
+
+    Example: alma prepare --stage parallel --source news.de-en.tsv
+    """
+    console.be_quiet(quiet)
+    from alma_cli.core.process import set_up_process
+
+    set_up_process()
+
+    loaded = open_recipe(recipe, set_, {"model": model} if model else None)
+    stages = _stages(loaded.recipe, stage, with_sources=bool(source))
+    work = work_directory(loaded, out)
+    prepared = prepare_stages(loaded, stages, work, sources=source or None, resume=resume)
+    if as_json:
+        console.result_json(asdict(prepared[-1].manifest))
+    else:
+        for one in prepared:
+            console.prepared(one.manifest, one.stage)
+    words = recipe_words(recipe, out)
+    console.done(f"data is in {work / 'data'}", next_command=f"alma train --stage {stages[0]}{words}")
+
+
+def _stages(recipe: Recipe, wanted: str | None, *, with_sources: bool) -> tuple[StageName, ...]:
+    """The stages to prepare. Raises UsageError for one that does not exist, and for sources of an unnamed stage."""
+    chosen = recipe.stage_names if wanted is None else (stage_choice(recipe, wanted),)
+    if with_sources and len(chosen) > 1:
+        raise UsageError(
+            "--source needs --stage, since the recipe has more than one", hint=f"one of: {', '.join(chosen)}"
+        )
+    return chosen

@@ -1,0 +1,68 @@
+"""`alma run`: the whole recipe, from corpora to scores; what is done already is not done again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from alma_cli import console
+from alma_cli.commands.options import (
+    JsonOption,
+    OutOption,
+    QuietOption,
+    RecipeOption,
+    ResumeOption,
+    SetOption,
+    open_recipe,
+    work_directory,
+)
+from alma_cli.commands.steps import (
+    plan_training,
+    prepare_stages,
+    run_training,
+    save_scores,
+    score_work_directory,
+    translate_test_sets,
+)
+
+
+def run(
+    recipe: RecipeOption = None,
+    overrides: SetOption = None,
+    out: OutOption = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline/--no-baseline", help="Also translate with the base model, to compare.")
+    ] = True,
+    resume: ResumeOption = True,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Prepare, train every stage, translate the test sets and score them, as the recipe says.
+
+    Stopped or killed, the same command goes on where it was. Run again, it does nothing but print the scores.
+
+    Example: alma run --recipe demo
+    """
+    console.be_quiet(quiet)
+    from alma_cli.core.process import set_up_process
+
+    set_up_process()
+    from alma_cli.decoding.system import System, system_of
+
+    loaded = open_recipe(recipe, overrides)
+    settings, work = loaded.recipe, work_directory(loaded, out)
+    directions = settings.direction_pairs
+    prepare_stages(loaded, settings.stage_names, work, sources=None, resume=resume)
+    systems: list[System] = [system_of(settings, work, settings.model)] if baseline else []
+    for stage in settings.stage_names:
+        run_training(plan_training(settings, stage, work, model=None), resume=resume)
+    systems.append(system_of(settings, work, None))
+    for system in systems:
+        translate_test_sets(settings, work, system, directions, resume=resume)
+    report = score_work_directory(work, directions, settings.scoring.metrics)
+    if as_json:
+        console.result_json(report.as_json())
+    else:
+        console.scores(report)
+    console.done(f"scores are in {save_scores(report, work)}")

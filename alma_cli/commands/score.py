@@ -1,0 +1,108 @@
+"""`alma score`: translations against their references, as a table or JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from alma_cli import console
+from alma_cli.commands.options import (
+    JsonOption,
+    OutOption,
+    QuietOption,
+    RecipeOption,
+    SetOption,
+    open_recipe,
+    work_directory,
+)
+from alma_cli.commands.steps import save_scores, score_work_directory
+from alma_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from alma_cli.core.languages import Direction
+    from alma_cli.core.recipe import Metric, Recipe
+    from alma_cli.scoring.report import ScoreReport
+
+
+def score(
+    hypotheses: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="HYP", help="Files or directories of translations; none: those of the recipe."),
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option("--ref", metavar="FILE|DIR", help="References: a file, or a directory like HYP's.")
+    ] = None,
+    source_text: Annotated[
+        Path | None, typer.Option("--src-text", metavar="FILE|DIR", help="The source text, to check the line count.")
+    ] = None,
+    direction: Annotated[
+        str | None,
+        typer.Option("--direction", metavar="SRC-TGT", help="Direction, where no name tells it; or only it."),
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="bleu,chrf,ter", help="Metrics; else the recipe's.")
+    ] = None,
+    recipe: RecipeOption = None,
+    overrides: SetOption = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Score translations, with the signatures that make the scores comparable.
+
+    Without arguments, all translations of the work directory are scored against
+    the recipe's test set, and scores/scores.json there is written too.
+
+    Directories may have the layout of ALMA's published outputs. Without --ref,
+    the one that holds both sides of a test set serves as the reference.
+
+    Example: alma score mine.de-en.txt theirs.de-en.txt --ref test.de-en.en
+    """
+    from alma_cli.core.languages import Direction
+    from alma_cli.scoring.metrics import parse_metrics
+
+    console.be_quiet(quiet)
+    only = Direction.parse(direction) if direction else None
+    chosen = parse_metrics(metrics) if metrics is not None else None
+    loaded = open_recipe(recipe, overrides)
+    work = work_directory(loaded, out)
+    wanted = chosen or loaded.recipe.scoring.metrics
+    if hypotheses:
+        report = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted)
+    elif reference or source_text:
+        raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
+    else:
+        report = score_work_directory(work, (only,) if only else loaded.recipe.direction_pairs, wanted)
+    if as_json:
+        console.result_json(report.as_json())
+    else:
+        console.scores(report)
+    if not hypotheses or out:
+        console.done(f"scores are in {save_scores(report, work)}")
+
+
+def _score_hypotheses(
+    paths: list[Path],
+    reference: Path | None,
+    source_text: Path | None,
+    only: Direction | None,
+    recipe: Recipe,
+    metrics: tuple[Metric, ...],
+) -> ScoreReport:
+    from alma_cli.scoring.score import score_sets
+    from alma_cli.scoring.systems import find_hypotheses
+
+    found = find_hypotheses(
+        paths,
+        reference=reference,
+        source_text=source_text,
+        direction=only,
+        recipe_directions=recipe.direction_pairs,
+    )
+    for line in found.notes:
+        console.note(line)
+    for line in found.warnings:
+        console.warn(line)
+    return score_sets(found.sets, metrics)

@@ -1,0 +1,165 @@
+"""The four steps of a recipe, library and screen together, as their commands and `alma run` both take them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alma_cli import console
+from alma_cli.errors import InputError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    from alma_cli.core.languages import Direction
+    from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
+    from alma_cli.core.stage import Finished, StagePlan
+    from alma_cli.data.prepare import CountTokens, PreparedStage
+    from alma_cli.decoding.system import System
+    from alma_cli.decoding.translator import Translator
+    from alma_cli.scoring.report import ScoreReport
+
+# Texts that the tokenizer gets at a time: enough to use all cores, few enough to need little memory.
+_TEXTS_AT_A_TIME = 1000
+
+
+def prepare_stages(
+    loaded: LoadedRecipe, stages: Sequence[StageName], work: Path, *, sources: list[Path] | None, resume: bool
+) -> list[PreparedStage]:
+    """Prepare the stages' data and tell what came of it."""
+    from alma_cli.data.prepare import prepare_stage
+
+    count_tokens = _token_counter(loaded.recipe.model)
+    prepared = []
+    for name in stages:
+        one = prepare_stage(loaded, name, work / "data", sources=sources, count_tokens=count_tokens, resume=resume)
+        for warning in one.warnings:
+            console.warn(warning)
+        for note in one.notes:
+            console.note(note)
+        if one.unchanged:
+            console.note(f"stage {name} is prepared already; --no-resume prepares it again")
+        prepared.append(one)
+    return prepared
+
+
+def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | None) -> StagePlan:
+    """Plan a stage and show the choices that matter."""
+    from alma_cli.core.stage import plan_stage
+
+    plan = plan_stage(recipe, stage, work, model=model)
+    settings, steps = plan.settings, plan.steps
+    tokens = sum(len(example.token_ids) for example in plan.train)
+    targets = sum(example.target_tokens for example in plan.train)
+    bos = "with" if plan.text_format.adds_bos else "without"
+    facts = {
+        "model": _with_note(plan.base.name, plan.base.note),
+        "method": f"{settings.method}, learning rate {settings.peak_learning_rate:g} {settings.schedule}",
+        "data": f"{len(plan.train):,} examples, {tokens:,} tokens, {targets:,} in the loss",
+        "validation": f"{len(plan.valid):,} examples",
+        "steps": f"{steps.steps:,} of {settings.examples_per_step} examples",
+        "prompt": f"{plan.text_format.style}, {bos} BOS",
+        "device": f"{plan.precision.device}, {str(plan.precision.dtype).removeprefix('torch.')}",
+        "into": str(plan.directory.path),
+    }
+    console.panel(f"stage {plan.name}", facts)
+    for reason, count in plan.dropped.items():
+        console.warn(f"left out of training: {count:,} {reason.replace('_', ' ')}")
+    if not plan.valid:
+        console.warn("no validation data: the last weights are kept, not the best")
+    return plan
+
+
+def run_training(plan: StagePlan, *, resume: bool) -> Finished:
+    """Train a planned stage and show how it goes."""
+    from alma_cli.core.stage import run_stage
+
+    finished = console.follow_training(run_stage(plan, resume=resume), steps=plan.steps.steps)
+    if finished.already:
+        console.note(f"stage {plan.name} is finished already; --no-resume trains it again")
+    return finished
+
+
+def translate_test_sets(
+    recipe: Recipe, work: Path, system: System, directions: Sequence[Direction], *, resume: bool
+) -> None:
+    """Translate the recipe's test sets into the work directory. Raises InputError where there are none."""
+    from alma_cli.core.dataset import read_examples, split_path
+    from alma_cli.core.model_files import resolve_model
+    from alma_cli.decoding.test_sets import test_sets
+    from alma_cli.decoding.translator import Translator
+
+    file = split_path(work / "data", "parallel", "test")
+    examples = read_examples(file)
+    if not examples:
+        raise InputError(f"no test examples in '{file}'", hint="run `alma prepare` first, or name a file to translate")
+    files = resolve_model(system.model)
+    sets = test_sets(
+        examples,
+        directions,
+        directory=work / "translations" / system.name,
+        files=files,
+        settings=recipe.decoding,
+        style=recipe.prompt.style,
+    )
+    if not sets:
+        raise InputError(f"'{file}' has no examples in {', '.join(map(str, directions))}")
+    translator: Translator | None = None
+    for one in sets:
+        what = f"{system.name} {one.direction}"
+        if resume and one.is_translated:
+            console.note(f"{what}: translated already; --no-resume does it again")
+            continue
+        if translator is None:
+            console.note(f"model {_with_note(files.name, files.note)}")
+            translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
+        found = translator.translate(one.sources, one.direction)
+        one.save(console.follow_translation(found, total=len(one.sources), what=what))
+
+
+def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> ScoreReport:
+    """Score all of the work directory's translations. Raises InputError where there is no test set."""
+    from alma_cli.core.dataset import read_examples, split_path
+    from alma_cli.scoring.score import score_translations
+
+    test_set = split_path(work / "data", "parallel", "test")
+    examples = read_examples(test_set)
+    if not examples:
+        raise InputError(f"no test examples in '{test_set}'", hint="run `alma prepare` first")
+    return score_translations(work / "translations", examples, metrics, directions)
+
+
+def save_scores(report: ScoreReport, work: Path) -> Path:
+    """Keep a score report as JSON in the work directory."""
+    from alma_cli.core.dataset import write_atomically
+
+    path = work / "scores" / "scores.json"
+    write_atomically(path, json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n")
+    return path
+
+
+def _with_note(name: str, note: str) -> str:
+    return f"{name}, {note}" if note else name
+
+
+def _token_counter(model: str) -> CountTokens | None:
+    """A function that counts tokens as the model does; None, with a warning, if its tokenizer is not to be had."""
+    from alma_cli.core.model import load_tokenizer
+
+    try:
+        tokenizer: Any = load_tokenizer(model)
+    except (MachineError, UsageError) as error:
+        console.warn(f"token counts are left out: {error.message}")
+        return None
+
+    def count_tokens(texts: Iterable[str]) -> list[int]:
+        whole = list(texts)
+        batches = (whole[start : start + _TEXTS_AT_A_TIME] for start in range(0, len(whole), _TEXTS_AT_A_TIME))
+        return [
+            len(token_ids)
+            for batch in batches
+            # verbose=False: a text longer than the model's window is no trouble here, it is only counted.
+            for token_ids in tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
+        ]
+
+    return count_tokens

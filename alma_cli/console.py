@@ -1,0 +1,275 @@
+"""Every word, table, bar and sparkline a person sees: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from alma_cli.errors import AlmaError
+
+if TYPE_CHECKING:
+    from alma_cli.core.dataset import Manifest
+    from alma_cli.core.doctor import Check
+    from alma_cli.core.loop import StepReport
+    from alma_cli.core.stage import Finished, StageEvent
+    from alma_cli.decoding.translator import Translation
+    from alma_cli.scoring.report import ScoreReport
+
+_out = Console(highlight=False)
+_err = Console(stderr=True, highlight=False)
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """With True, only results, warnings and errors are shown."""
+    global _quiet
+    _quiet = quiet
+
+
+def note(text: str) -> None:
+    """One line about what is going on."""
+    if not _quiet:
+        _err.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """One line about something the user should know, also when quiet."""
+    _err.print(Text.assemble(("warning: ", "yellow"), one_line(text)), soft_wrap=True)
+
+
+def fail(error: AlmaError) -> None:
+    """The error's one line."""
+    _err.print(Text.assemble(("error: ", "bold red"), one_line(str(error))), soft_wrap=True)
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks or terminal control characters."""
+    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+
+
+def result(text: str) -> None:
+    """One line of the command's result, byte for byte."""
+    sys.stdout.write(text + "\n")
+
+
+def result_json(value: Any) -> None:
+    """The command's result as JSON."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def result_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, footer: str = "") -> None:
+    """The command's result as a table; columns after the first whose cells are all numbers are aligned right."""
+    cells = [list(row) for row in rows]
+    table = Table(title=title or None, title_justify="left", title_style="bold", caption=None)
+    for index, column in enumerate(columns):
+        numeric = bool(cells) and all(_is_number(str(row[index])) for row in cells)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    _out.print(table)
+    if footer:
+        _out.print(Text(footer), soft_wrap=True)
+
+
+_METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
+
+
+def scores(report: ScoreReport) -> None:
+    """The command's result as a table of scores: the best system of a direction in bold, averages, signatures below."""
+    metrics = list(dict.fromkeys(row.metric for row in report.rows))
+    lines: dict[tuple[str, str], dict[str, Text]] = {}
+    for system in dict.fromkeys(row.system for row in report.rows):
+        for row in (row for row in report.rows if row.system == system):
+            style = "bold" if (row.system, row.direction, row.metric) in report.best else ""
+            lines.setdefault((system, row.direction), {})[row.metric] = Text(f"{row.score:.2f}", style)
+        for average in (average for average in report.averages if average.system == system):
+            cell = Text("-" if average.score is None else f"{average.score:.2f}")
+            lines.setdefault((system, f"average {average.kind}"), {})[average.metric] = cell
+    rows: list[list[str | Text]] = [
+        [*labels, *(cells[metric] for metric in metrics)] for labels, cells in lines.items()
+    ]
+    result_table("", ["system", "direction", *map(_metric_name, metrics)], rows, footer=_signatures(report))
+    for flag in report.flags:
+        where = ", ".join(map(str, flag.lines)) + (", ..." if flag.count > len(flag.lines) else "")
+        what = f"{flag.count} {flag.flag} translation" + ("s" if flag.count > 1 else "")
+        warn(f"{flag.system} {flag.direction}: {what} (line {where})")
+
+
+def _metric_name(metric: str) -> str:
+    return _METRIC_NAMES.get(metric, metric)
+
+
+def _signatures(report: ScoreReport) -> str:
+    """One line a signature, with its directions where one metric has several."""
+    directions: dict[tuple[str, str], dict[str, None]] = {}
+    for row in report.rows:
+        directions.setdefault((row.metric, row.signature), {})[row.direction] = None
+    several = {metric for metric, _ in directions if sum(other == metric for other, _ in directions) > 1}
+    return "\n".join(
+        f"{_metric_name(metric)} {signature}" + (f" ({', '.join(found)})" if metric in several else "")
+        for (metric, signature), found in directions.items()
+    )
+
+
+def prepared(manifest: Manifest, stage: str) -> None:
+    """What `alma prepare` read, kept and dropped of each source of a stage, and what the stage now has."""
+    unit = "documents" if stage == "mono" else "examples"
+    totals = ", ".join(f"{split} {counts[unit]:,}" for split, counts in manifest.stages[stage].items())
+    rows = [
+        (
+            "/".join(Path(report.path).parts[-2:]),
+            report.split,
+            f"{report.read:,}",
+            f"{report.kept:,}",
+            ", ".join(f"{reason} {count:,}" for reason, count in sorted(report.dropped.items())) or "-",
+        )
+        for report in manifest.sources
+        if report.stage == stage
+    ]
+    repaired = sum(report.repaired for report in manifest.sources if report.stage == stage)
+    footer = f"{unit}: {totals}" + (f"; {repaired:,} records repaired (white space, line breaks)" if repaired else "")
+    result_table(f"Stage {stage}", ("source", "split", "read", "kept", "dropped"), rows, footer=footer)
+
+
+def health(checks: Iterable[Check]) -> None:
+    """The command's result as a table: what works on this machine, and what to do about the rest."""
+    styles = {"ok": "green", "broken": "bold red", "missing": "yellow"}
+    rows = [
+        (check.name, Text(check.status, styles[check.status]), one_line(check.fact), one_line(check.fix) or "-")
+        for check in checks
+    ]
+    result_table("", ("what", "status", "fact", "fix"), rows)
+
+
+def panel(title: str, facts: Mapping[str, str]) -> None:
+    """The choices that matter, before a long job."""
+    if _quiet:
+        return
+    width = max(len(key) for key in facts)
+    if not _err.is_terminal:
+        note(f"{title}: " + "; ".join(f"{key} {value}" for key, value in facts.items()))
+        return
+    body = Text("\n").join(Text.assemble((f"{key:<{width}}  ", "dim"), value) for key, value in facts.items())
+    _err.print(Panel(body, title=title, title_align="left", border_style="cyan", expand=False))
+
+
+def done(what: str, *, next_command: str = "") -> None:
+    """The last line of a job: where the results are, and what to type next."""
+    note(f"{what}" + (f"; next: {next_command}" if next_command else ""))
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "").rstrip("%") or "0")
+    except ValueError:
+        return cell in ("-", "")
+    return True
+
+
+class Watch:
+    """Shows a long job: one live line on a terminal, a plain line now and then elsewhere."""
+
+    def __init__(self, *, seconds_between_lines: float = 15.0) -> None:
+        self._live = None if _quiet or not _err.is_terminal else Live(console=_err, transient=True, auto_refresh=False)
+        self._seconds_between_lines = seconds_between_lines
+        self._last_line = 0.0
+
+    def __enter__(self) -> Watch:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def show(self, text: str, *, last: bool = False) -> None:
+        """The state of the job; off a terminal it is printed if the last line is old enough, or if it is the last."""
+        if self._live:
+            self._live.update(Text(text, overflow="ellipsis", no_wrap=True), refresh=True)
+        elif last or time.monotonic() - self._last_line > self._seconds_between_lines:
+            self._last_line = time.monotonic()
+            note(text)
+
+
+def follow_training(events: Iterable[StageEvent], *, steps: int) -> Finished:
+    """Draw a stage's events as they come, and return the last of them."""
+    from alma_cli.core.loop import StepReport
+    from alma_cli.core.stage import Finished, Resumed, ValidationReport
+
+    losses: list[float] = []
+    recent: list[StepReport] = []
+    with Watch() as watch:
+        for event in events:
+            if isinstance(event, StepReport):
+                losses.append(event.loss)
+                recent = [*recent[-9:], event]
+                watch.show(_training_line(event, recent, losses, steps), last=event.step == steps)
+            elif isinstance(event, ValidationReport):
+                mark = " (best so far)" if event.best else ""
+                note(f"step {event.step}/{steps}: validation loss {event.loss:.4f} nats/token{mark}")
+            elif isinstance(event, Resumed):
+                note(f"resumed after step {event.step}")
+            elif isinstance(event, Finished):
+                return event
+    raise AssertionError("a stage ends with Finished")
+
+
+def _training_line(event: StepReport, recent: list[StepReport], losses: list[float], steps: int) -> str:
+    seconds = sum(report.seconds for report in recent)
+    per_second = sum(report.target_tokens for report in recent) / seconds
+    remaining = (steps - event.step) * seconds / len(recent)
+    return (
+        f"step {event.step}/{steps}  loss {event.loss:.3f} {sparkline(losses)}  {per_second:,.0f} target tokens/s  "
+        f"lr {event.learning_rate:.1e}  {duration(remaining)} left"
+    )
+
+
+def follow_translation(translations: Iterable[Translation], *, total: int, what: str) -> list[Translation]:
+    """Draw the progress of a translation, and return its sentences in the order they came."""
+    started = time.monotonic()
+    done_so_far: list[Translation] = []
+    tokens = 0
+    with Watch() as watch:
+        for translation in translations:
+            done_so_far.append(translation)
+            tokens += translation.new_tokens
+            seconds = max(time.monotonic() - started, 1e-6)
+            left = duration((total - len(done_so_far)) * seconds / len(done_so_far))
+            line = f"{what}: {len(done_so_far)}/{total} segments  {tokens / seconds:,.0f} tokens/s  {left} left"
+            watch.show(line, last=len(done_so_far) == total)
+    limited = sum(translation.reached_limit for translation in done_so_far)
+    if limited:
+        warn(f"{what}: {limited} of {total} translations reached the token limit and may be cut off or looping")
+    cut = sorted(translation.index + 1 for translation in done_so_far if translation.source_cut)
+    if cut:
+        lines = ", ".join(map(str, cut[:10])) + (", ..." if len(cut) > 10 else "")
+        warn(f"{what}: {len(cut)} sources are longer than the model's window and were cut (segment {lines})")
+    return done_so_far
+
+
+def sparkline(values: Sequence[float], *, width: int = 24) -> str:
+    """The course of `values` in at most `width` characters, from their lowest to their highest."""
+    if len(values) > width:
+        bounds = [round(n * len(values) / width) for n in range(width + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(bounds)]
+    low, high = min(values), max(values)
+    return "".join("▁▂▃▄▅▆▇█"[int(7 * (value - low) / (high - low)) if high > low else 0] for value in values)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""The training core that every subcommand shares."""

@@ -1,0 +1,250 @@
+"""Text to token ids, labels and batches; the one place where tensor shapes and label positions are decided.
+
+    B = examples in the batch, T = tokens in the longest one
+
+A pair becomes `prompt tokens | target tokens | EOS`; labels are set by position, never by looking for a pad or EOS id:
+
+    input_ids   BOS Translate ... English :   The  goods  EOS   pad pad
+    labels      -100  -100    ...  -100  -100 The  goods  EOS  -100 -100
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from alma_cli.core.dataset import Document, Example
+from alma_cli.core.languages import Direction
+from alma_cli.core.prompt import PromptStyle, build_prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100  # torch's cross-entropy skips this label
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """What training and translation must agree on; saved beside the weights."""
+
+    style: PromptStyle
+    adds_bos: bool
+
+
+@dataclass(frozen=True)
+class TokenizedExample:
+    """One example's ids; the loss looks at `token_ids[prompt_tokens:]` only."""
+
+    token_ids: tuple[int, ...]
+    prompt_tokens: int
+
+    @property
+    def target_tokens(self) -> int:
+        """How many tokens the loss looks at; the first token of a text is predicted from nothing and never counts."""
+        return len(self.token_ids) - max(self.prompt_tokens, 1)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples side by side."""
+
+    input_ids: Tensor  # (B, T) int64, right-padded
+    attention_mask: Tensor  # (B, T) int64, 0 on padding
+    labels: Tensor  # (B, T) int64, -100 wherever the loss must not look
+    target_tokens: int  # labels that the loss looks at
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        input_ids, mask, labels = (t.to(device) for t in (self.input_ids, self.attention_mask, self.labels))
+        return Batch(input_ids, mask, labels, self.target_tokens)
+
+
+def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, parse_special: bool) -> list[list[int]]:
+    """Token ids of plain texts, with no BOS or EOS added.
+
+    Unless `parse_special`, words such as `</s>` inside a text are text: a source must not be able to end its prompt.
+    """
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=not parse_special)
+    ids: list[list[int]] = encoded["input_ids"]
+    return ids
+
+
+def prompt_ids(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, sources: Sequence[str], direction: Direction
+) -> list[list[int]]:
+    """The ids that a model reads before it writes a target: the same in training and in translation."""
+    prompts = [build_prompt(s, direction, style=text_format.style, tokenizer=tokenizer) for s in sources]
+    ids = text_ids(tokenizer, prompts, parse_special=text_format.style == "chat")
+    return [_with_bos(tokenizer, text_format, row) for row in ids]
+
+
+def tokenize_examples(
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: TextFormat,
+    examples: Sequence[Example],
+    *,
+    max_prompt_tokens: int,
+    max_target_tokens: int,
+) -> tuple[list[TokenizedExample], Counter[str]]:
+    """The examples as token ids, and how many were left out by reason. An over-long example is never cut."""
+    kept: list[TokenizedExample] = []
+    dropped: Counter[str] = Counter()
+    for direction, group in _by_direction(examples):
+        prompts = prompt_ids(tokenizer, text_format, [e.source for e in group], direction)
+        targets = target_ids(tokenizer, text_format, group, direction)
+        for prompt, target in zip(prompts, targets, strict=True):
+            if len(prompt) > max_prompt_tokens:
+                dropped["prompt_too_long"] += 1
+            elif len(target) + 1 > max_target_tokens:
+                dropped["target_too_long"] += 1
+            else:
+                kept.append(TokenizedExample((*prompt, *target, _eos_id(tokenizer)), len(prompt)))
+    return kept, dropped
+
+
+def target_ids(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, examples: Sequence[Example], direction: Direction
+) -> list[list[int]]:
+    """The targets' ids, as they follow the prompt's ids, without EOS.
+
+    `English:` and the target are one text with no space between, so a SentencePiece target must not get the space that
+    such a tokenizer puts before a text's first word. Where joining would merge the colon with the target's first
+    character into one token, the target is cut off from a line break instead: the prompt's ids stay what they are.
+    """
+    prompts = [build_prompt(e.source, direction, style=text_format.style, tokenizer=tokenizer) for e in examples]
+    parse = text_format.style == "chat"
+    heads = text_ids(tokenizer, prompts, parse_special=parse)
+    wholes = text_ids(tokenizer, [p + e.target for p, e in zip(prompts, examples, strict=True)], parse_special=parse)
+    rows = []
+    for example, head, whole in zip(examples, heads, wholes, strict=True):
+        if whole[: len(head)] == head:
+            rows.append(whole[len(head) :])
+        else:
+            rows.append(_ids_after_line_break(tokenizer, example.target))
+    return rows
+
+
+def pack_documents(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, documents: Iterable[Document], block_tokens: int
+) -> tuple[list[TokenizedExample], int]:
+    """Documents joined by EOS and cut into full blocks, and the number of tokens left over at the end.
+
+    Every token of a block is labelled (paper section 4.2: blocks of 512).
+    """
+    blocks: list[TokenizedExample] = []
+    buffer: list[int] = []
+    for texts in _chunks((document.text for document in documents), 1000):
+        for ids in text_ids(tokenizer, texts, parse_special=False):
+            buffer += [*_with_bos(tokenizer, text_format, ids), _eos_id(tokenizer)]
+        full = len(buffer) // block_tokens * block_tokens
+        blocks += [
+            TokenizedExample(tuple(buffer[start : start + block_tokens]), 0) for start in range(0, full, block_tokens)
+        ]
+        del buffer[:full]
+    return blocks, len(buffer)
+
+
+def collate(examples: Sequence[TokenizedExample]) -> Batch:
+    """Examples as one right-padded batch; the pad id is 0, which neither attention nor loss ever looks at."""
+    longest = max(len(example.token_ids) for example in examples)
+    input_ids = torch.zeros(len(examples), longest, dtype=torch.int64)
+    attention_mask = torch.zeros_like(input_ids)
+    labels = torch.full_like(input_ids, IGNORED)
+    for row, example in enumerate(examples):
+        ids = torch.tensor(example.token_ids)
+        input_ids[row, : len(ids)] = ids
+        attention_mask[row, : len(ids)] = 1
+        labels[row, example.prompt_tokens : len(ids)] = ids[example.prompt_tokens :]
+    return Batch(input_ids, attention_mask, labels, sum(example.target_tokens for example in examples))
+
+
+def micro_batches(examples: Sequence[TokenizedExample], tokens_per_micro_batch: int) -> Iterator[Batch]:
+    """The examples in batches of near-equal lengths, at most so many padded tokens each, the longest first."""
+    group: list[TokenizedExample] = []
+    for example in sorted(examples, key=lambda e: len(e.token_ids), reverse=True):
+        longest = len(group[0].token_ids) if group else 0
+        if group and longest * (len(group) + 1) > tokens_per_micro_batch:
+            yield collate(group)
+            group = []
+        group.append(example)
+    if group:
+        yield collate(group)
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """Which examples each optimizer step sees: a function of the seed, so a resumed run goes on with the same ones."""
+
+    examples: int
+    examples_per_step: int
+    epochs: int
+    max_steps: int | None
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last step of an epoch takes what is left; nothing is dropped."""
+        return -(-self.examples // self.examples_per_step)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in the whole run."""
+        every = self.steps_per_epoch * self.epochs
+        return every if self.max_steps is None else min(every, self.max_steps)
+
+    def indices(self, step: int) -> list[int]:
+        """The examples of step 1, 2, ... `steps`."""
+        assert 1 <= step <= self.steps, f"{step=}"
+        epoch, within = divmod(step - 1, self.steps_per_epoch)
+        start = within * self.examples_per_step
+        return _shuffled(self.examples, self.seed, epoch)[start : start + self.examples_per_step]
+
+
+@lru_cache(maxsize=2)
+def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    order = list(range(count))
+    random.Random(f"{seed}/{epoch}").shuffle(order)
+    return order
+
+
+def _with_bos(tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, ids: list[int]) -> list[int]:
+    """A chat template may have written the BOS already."""
+    bos = tokenizer.bos_token_id
+    return [bos, *ids] if text_format.adds_bos and ids[:1] != [bos] else ids
+
+
+def _eos_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    eos = tokenizer.eos_token_id
+    assert isinstance(eos, int), f"{eos=}"
+    return eos
+
+
+def _ids_after_line_break(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    anchor, joined = text_ids(tokenizer, ["\n", "\n" + text], parse_special=False)
+    assert joined[: len(anchor)] == anchor, f"{text[:40]=}"
+    return joined[len(anchor) :]
+
+
+def _by_direction(examples: Sequence[Example]) -> Iterator[tuple[Direction, list[Example]]]:
+    groups: dict[Direction, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(example.direction, []).append(example)
+    yield from groups.items()
+
+
+def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for text in texts:
+        chunk.append(text)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,164 @@
+"""A model's files to weights and back: precision, load, quantise, attach LoRA, merge, save."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+
+from alma_cli.core.examples import TextFormat
+from alma_cli.core.model_files import ModelFiles, resolve_model
+from alma_cli.core.prompt import PromptStyle
+from alma_cli.core.recipe import StageSettings
+from alma_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Precision:
+    """What the matrix products are computed in on a device."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """The context that makes it so: weights that train stay in fp32."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return cast("AbstractContextManager[None]", torch.autocast(self.device.type, dtype=self.dtype))
+
+
+def precision_of(setting: str = "auto") -> Precision:
+    """The best device here, and bf16 where it computes in it (a GPU from Ampere on, a CPU with AVX-512 BF16 or AMX)."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if setting == "auto":
+        setting = "bf16" if computes_bf16(device) else "fp32"
+    return Precision(device, torch.bfloat16 if setting == "bf16" else torch.float32)
+
+
+def computes_bf16(device: torch.device) -> bool:
+    """Whether bf16 is faster than fp32 there, not merely emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    cpu: Any = torch.cpu
+    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model's name."""
+    return tokenizer_of(resolve_model(name))
+
+
+def tokenizer_of(files: ModelFiles) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model. Raises InputError where there is none, or none with an EOS token."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(files.tokenizer, use_fast=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{files.tokenizer} has no usable tokenizer: {_first_line(error)}") from None
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"the tokenizer in {files.tokenizer} has no EOS token", hint="a translation could never end")
+    return cast("PreTrainedTokenizerBase", tokenizer)
+
+
+def text_format_of(files: ModelFiles, tokenizer: PreTrainedTokenizerBase, style: PromptStyle) -> TextFormat:
+    """How texts for this model begin: as it was trained by us, else as its tokenizer does by itself."""
+    recorded = _recorded(files)
+    adds_bos = recorded.get("adds_bos")
+    if adds_bos is None:
+        ids: list[int] = tokenizer("a")["input_ids"]
+        adds_bos = tokenizer.bos_token_id is not None and ids[:1] == [tokenizer.bos_token_id]
+    return TextFormat(recorded.get("style") or style, bool(adds_bos))
+
+
+def load_model(
+    files: ModelFiles, precision: Precision, *, dtype: torch.dtype, four_bit: bool = False
+) -> PreTrainedModel:
+    """The weights as `dtype` on the device, an adapter merged in; with `four_bit`, as NF4 with double quantisation.
+
+    Raises InputError for a directory that cannot be loaded, UsageError for four bits with an adapter.
+    """
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "device_map": {"": str(precision.device)}}
+    if four_bit:
+        assert files.adapter is None, "an adapter cannot be merged into 4-bit weights"
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=precision.dtype,
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(files.weights, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"cannot load the model in {files.weights}: {_first_line(error)}") from None
+    if files.adapter is not None:
+        model = _merged(model, files.adapter)
+    return cast("PreTrainedModel", model)
+
+
+def add_lora(model: PreTrainedModel, settings: StageSettings) -> PreTrainedModel:
+    """The model with new LoRA layers; only they train, in fp32, and they start as the identity."""
+    from peft import LoraConfig, get_peft_model
+
+    targets = "all-linear" if settings.lora_targets == ("all-linear",) else list(settings.lora_targets)
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        lora_dropout=settings.lora_dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return cast("PreTrainedModel", get_peft_model(model, config))
+    except ValueError as error:
+        raise UsageError(f"lora_targets {list(settings.lora_targets)} do not fit: {_first_line(error)}") from None
+
+
+def save_model(
+    model: Any, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, directory: Path, *, base: Path
+) -> None:
+    """Write weights (an adapter alone, naming its `base`) with tokenizer and format, complete or not at all."""
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    if hasattr(model, "peft_config"):
+        for config in model.peft_config.values():
+            config.base_model_name_or_path = str(base.resolve())
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    recorded = {"style": text_format.style, "adds_bos": text_format.adds_bos}
+    (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
+    shutil.rmtree(directory, ignore_errors=True)
+    temporary.replace(directory)
+
+
+def _recorded(files: ModelFiles) -> dict[str, Any]:
+    """What we wrote beside the tokenizer when we trained or converted the model."""
+    path = files.tokenizer / "alma.json"
+    return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _merged(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"adapter {adapter} does not fit its base model: {_first_line(error)}") from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0][:200]

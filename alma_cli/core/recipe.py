@@ -1,0 +1,271 @@
+"""One experiment as frozen data, read from TOML: every default of the toolkit lives here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from alma_cli.core.languages import Direction, language
+from alma_cli.core.prompt import PromptStyle
+from alma_cli.errors import AlmaError
+
+Method = Literal["full", "lora", "qlora"]
+StageName = Literal["mono", "parallel"]
+Split = Literal["train", "valid", "test"]
+Format = Literal["auto", "alma", "jsonl", "tsv", "lines", "text", "hub"]
+Metric = Literal["bleu", "chrf", "ter"]
+
+STAGES: tuple[StageName, ...] = ("mono", "parallel")
+
+# The paper's learning rates (arXiv 2309.11674 section 4.2 and the released scripts): a LoRA needs a hundred times more.
+PAPER_LEARNING_RATE: dict[Method, float] = {"full": 2e-5, "lora": 2e-3, "qlora": 2e-3}
+
+
+def _known_language(code: str) -> str:
+    try:
+        return language(code).code
+    except AlmaError as error:
+        raise ValueError(str(error)) from None
+
+
+def _known_direction(text: str) -> str:
+    try:
+        return str(Direction.parse(text))
+    except AlmaError as error:
+        raise ValueError(str(error)) from None
+
+
+LanguageCode = Annotated[str, AfterValidator(_known_language)]
+DirectionText = Annotated[str, AfterValidator(_known_direction)]
+Probability = Annotated[float, Field(gt=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A section of a recipe: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PromptSettings(Settings):
+    """How a source sentence becomes the text before its translation."""
+
+    style: PromptStyle = "alma"
+    """`alma`: the released checkpoints' format; `chat`: the same text inside the model's own chat template."""
+
+
+class MonoSource(Settings):
+    """One corpus of monolingual text: a document a line, or a JSON object a line."""
+
+    path: str
+    """A file; relative to the recipe's file. With format `hub`, a dataset's id on the Hugging Face hub."""
+    language: LanguageCode
+    """The language of every document in it."""
+    format: Format = "auto"
+    """`text` or `jsonl`; `auto` decides by the file's ending; `hub` reads a Hugging Face dataset."""
+    field: str = "text"
+    """The JSON key that holds a document's text."""
+    config: str | None = None
+    """The hub dataset's configuration."""
+
+
+class ParallelSource(Settings):
+    """One corpus of sentence pairs."""
+
+    path: str
+    """A file or an ALMA directory; `{lang}` stands for the language code in line-aligned files. With `hub`, an id."""
+    pair: DirectionText | None = None
+    """The two languages, such as `de-en`; for TSV, in the order of the columns. None: read from the file's name."""
+    split: Split | None = None
+    """What the pairs are for. None: by the file's name (`train.`, `valid.`, `test.`), else train."""
+    format: Format = "auto"
+    """`alma`, `jsonl`, `tsv`, `lines`; `auto` decides by the ending; `hub` reads a Hugging Face dataset."""
+    config: str | None = None
+    """The hub dataset's configuration."""
+
+
+class MonoData(Settings):
+    """Stage 1's corpora and how they are mixed."""
+
+    sources: tuple[MonoSource, ...] = ()
+    """The corpora."""
+    mixture: dict[LanguageCode, Probability] = {}
+    """Probability of each language for the next document; empty: in proportion to the number of documents."""
+    held_out_documents: int = Field(default=100, ge=0)
+    """Documents kept for validation, at most one in twenty."""
+    max_documents: int | None = Field(default=None, gt=0)
+    """Stop after so many documents; None: all there are. Needed for a corpus that is read from the hub."""
+
+
+class ParallelData(Settings):
+    """Stage 2's corpora."""
+
+    sources: tuple[ParallelSource, ...] = ()
+    """The corpora."""
+    held_out_pairs: int = Field(default=200, ge=0)
+    """Training pairs kept for validation, at most one in twenty, where no source has the split `valid`."""
+
+
+class DataSettings(Settings):
+    """The corpora of both stages."""
+
+    mono: MonoData = MonoData()
+    """Stage 1."""
+    parallel: ParallelData = ParallelData()
+    """Stage 2."""
+
+
+class StageSettings(Settings):
+    """How one stage trains. The defaults are the paper's (arXiv 2309.11674, section 4.2 and the released scripts)."""
+
+    method: Method = "full"
+    """`full` weights, `lora` adapters, or `qlora`: adapters over 4-bit weights."""
+    learning_rate: float | None = Field(default=None, gt=0)
+    """Peak learning rate. None: the paper's for the method, 2e-5 for full weights and 2e-3 for LoRA."""
+    schedule: Literal["cosine", "inverse_sqrt", "constant"] = "inverse_sqrt"
+    """How the learning rate falls after warm-up."""
+    warmup_ratio: float = Field(default=0.01, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises from zero."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decoupled weight decay."""
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    """Gradients are scaled down to this norm."""
+    epochs: int = Field(default=1, gt=0)
+    """Passes over the training data."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """Stop after so many optimizer steps; None: after the epochs."""
+    examples_per_step: int = Field(default=256, gt=0)
+    """Examples (blocks, in stage mono) in one optimizer step, over all micro-batches."""
+    tokens_per_micro_batch: int = Field(default=4096, gt=0)
+    """Padded tokens that go through the model at once: lower it when memory runs out; results stay the same."""
+    lora_rank: int = Field(default=16, gt=0)
+    """Rank of the LoRA matrices."""
+    lora_alpha: int = Field(default=32, gt=0)
+    """LoRA scale: the update is multiplied by alpha / rank."""
+    lora_dropout: float = Field(default=0.05, ge=0, lt=1)
+    """Dropout before the LoRA matrices."""
+    lora_targets: tuple[str, ...] = ("all-linear",)
+    """Names of the layers that get a LoRA; the paper's script had only `down_proj`, its authors' code now has all."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto`: bf16 where the device computes in it, else fp32."""
+    validations: int = Field(default=10, ge=0)
+    """How many times in a run the validation loss is measured and a checkpoint written (at the end in any case)."""
+    keep_checkpoints: int = Field(default=1, gt=0)
+    """How many of the newest checkpoints stay on disk, beside the best one."""
+
+    @model_validator(mode="after")
+    def _learning_rate_of_the_method(self) -> StageSettings:
+        if self.learning_rate is None:
+            object.__setattr__(self, "learning_rate", PAPER_LEARNING_RATE[self.method])
+        return self
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate after warm-up: as set, or the paper's for the method."""
+        assert self.learning_rate is not None
+        return self.learning_rate
+
+
+class MonoStage(StageSettings):
+    """Stage 1: causal language modelling on blocks of monolingual text."""
+
+    schedule: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
+    """How the learning rate falls after warm-up."""
+    block_tokens: int = Field(default=512, gt=1)
+    """Documents are joined and cut into blocks of exactly so many tokens."""
+
+
+class ParallelStage(StageSettings):
+    """Stage 2: sentence pairs, with the loss on the target's tokens only."""
+
+    max_prompt_tokens: int = Field(default=256, gt=0)
+    """Pairs with a longer prompt are left out, and counted."""
+    max_target_tokens: int = Field(default=256, gt=0)
+    """Pairs with a longer target are left out, and counted; none is cut, which would teach stopping mid-sentence."""
+
+
+class Stages(Settings):
+    """The stages of the recipe, in the order they run; a stage that is absent is not part of it."""
+
+    mono: MonoStage | None = None
+    """Stage 1."""
+    parallel: ParallelStage | None = None
+    """Stage 2."""
+
+
+class DecodingSettings(Settings):
+    """How translations are searched for. The defaults are the paper's."""
+
+    beams: int = Field(default=5, gt=0)
+    """Beams of the search; 1 is greedy."""
+    length_penalty: float = 1.0
+    """Exponent of the length by which a hypothesis's log-probability is divided."""
+    max_new_tokens: int = Field(default=256, gt=0)
+    """No translation is longer than this."""
+    max_new_tokens_per_source_token: float = Field(default=4.0, gt=0)
+    """Nor longer than this times its source (plus 32 tokens): a loop ends early."""
+    tokens_per_batch: int = Field(default=2048, gt=0)
+    """Prompt tokens times sentences in a batch."""
+
+
+class ScoringSettings(Settings):
+    """What `alma score` measures."""
+
+    metrics: tuple[Metric, ...] = ("bleu", "chrf")
+    """Metrics, in the order of the table."""
+
+
+class Recipe(Settings):
+    """One experiment, from corpora to scores."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the work directory, `runs/<name>/`."""
+    description: str = ""
+    """One line for the table of recipes."""
+    model: str
+    """The base model: a known name, a directory, a hub id or a GGUF file."""
+    directions: tuple[DirectionText, ...] = Field(min_length=1)
+    """The directions to train and to evaluate, such as `de-en`."""
+    seed: int = Field(default=42, ge=0)
+    """Seeds the order of the data, the adapters' start and dropout."""
+    prompt: PromptSettings = PromptSettings()
+    """The prompt."""
+    data: DataSettings = DataSettings()
+    """The corpora."""
+    stages: Stages = Stages(parallel=ParallelStage())
+    """Training."""
+    decoding: DecodingSettings = DecodingSettings()
+    """Translating."""
+    scoring: ScoringSettings = ScoringSettings()
+    """Scoring."""
+
+    @property
+    def direction_pairs(self) -> tuple[Direction, ...]:
+        """The directions, parsed."""
+        return tuple(Direction.parse(text) for text in self.directions)
+
+    @property
+    def stage_names(self) -> tuple[StageName, ...]:
+        """The stages this recipe has, in the order they run."""
+        return tuple(name for name in STAGES if self.stage(name) is not None)
+
+    def stage(self, name: StageName) -> StageSettings | None:
+        """One stage's settings, None where the recipe does without it."""
+        return self.stages.mono if name == "mono" else self.stages.parallel
+
+
+class LoadedRecipe(BaseModel):
+    """A recipe with where it came from: relative paths in it are relative to `directory`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    recipe: Recipe
+    origin: str
+    directory: Path
+
+    def resolve(self, path: str) -> Path:
+        """A source's path as the recipe means it."""
+        return self.directory / Path(path).expanduser()

@@ -1,0 +1,1 @@
+"""Any corpus in; clean, deduplicated, decontaminated examples with a manifest out."""

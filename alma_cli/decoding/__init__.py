@@ -1,0 +1,1 @@
+"""Model and sources in, translations out."""

@@ -1,0 +1,1 @@
+"""A file to its translatable segments and back, byte-faithful around them."""

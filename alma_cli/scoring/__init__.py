@@ -1,0 +1,1 @@
+"""Hypotheses in, scores with signatures out."""

@@ -1,0 +1,118 @@
+"""Translation sets in, a report out: each metric of each system in each direction, on all the cores."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from alma_cli.core.dataset import Example
+from alma_cli.core.languages import Direction
+from alma_cli.core.recipe import Metric
+from alma_cli.scoring.metrics import Measurement, measure
+from alma_cli.scoring.report import Flag, ScoreReport, ScoreRow
+from alma_cli.scoring.systems import TranslationSet, find_translations
+
+# Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
+_SECONDS_PER_SEGMENT: dict[Metric, float] = {"bleu": 2e-4, "chrf": 5e-4, "ter": 2.5e-3}
+_SECONDS_WORTH_PROCESSES = 3.0
+_MOST_LINES_LISTED = 10
+
+
+def score_translations(
+    translations: Path, examples: Sequence[Example], metrics: Sequence[Metric], directions: Sequence[Direction] = ()
+) -> ScoreReport:
+    """The scores of every `<translations>/<system>/<direction>.txt` against the prepared test examples.
+
+    `directions` restricts and orders; empty: all that the examples have. Raises InputError where nothing fits.
+    """
+    return score_sets(find_translations(translations, examples, directions), metrics)
+
+
+def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> ScoreReport:
+    """The report over `sets`, in their order."""
+    measured = measure_sets(sets, metrics)
+    return ScoreReport(
+        rows=tuple(_row(one, measurement) for one, found in zip(sets, measured, strict=True) for measurement in found),
+        flags=tuple(flag for one in sets if (flag := _empty_flag(one))),
+    )
+
+
+def measure_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> list[tuple[Measurement, ...]]:
+    """For each set its measurements, one a metric. More than a few seconds' work goes to all the cores."""
+    cores = os.cpu_count() or 1
+    jobs = _jobs(sets, metrics, cores)
+    seconds = sum(len(one.hypotheses) for one in sets) * sum(_SECONDS_PER_SEGMENT[metric] for metric in metrics)
+    if len(jobs) == 1 or cores == 1 or seconds < _SECONDS_WORTH_PROCESSES:
+        finished = [_run(job) for job in jobs]
+    else:
+        # spawn: a fork would copy the locks of the threads that torch may have running.
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(cores, len(jobs)), mp_context=spawn) as pool:
+            finished = list(pool.map(_run, jobs))
+    by_position = {
+        position: measurements
+        for job, results in zip(jobs, finished, strict=True)
+        for position, measurements in zip(job.positions, results, strict=True)
+    }
+    return [by_position[position] for position in range(len(sets))]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Sets that share their references, for one process."""
+
+    positions: tuple[int, ...]
+    systems: tuple[tuple[str, ...], ...]
+    references: tuple[str, ...]
+    target: str
+    metrics: tuple[Metric, ...]
+
+
+def _jobs(sets: Sequence[TranslationSet], metrics: Sequence[Metric], cores: int) -> list[_Job]:
+    """Sets with the same references together, so that these are analysed once, unless that leaves cores idle."""
+    groups: dict[tuple[Direction, tuple[str, ...]], list[int]] = {}
+    for position, one in enumerate(sets):
+        groups.setdefault((one.direction, one.references), []).append(position)
+    together = [tuple(positions) for positions in groups.values()]
+    if len(together) < cores:
+        together = [(position,) for position in range(len(sets))]
+    return [
+        _Job(
+            positions=positions,
+            systems=tuple(sets[position].hypotheses for position in positions),
+            references=sets[positions[0]].references,
+            target=sets[positions[0]].direction.target,
+            metrics=tuple(metrics),
+        )
+        for positions in together
+    ]
+
+
+def _run(job: _Job) -> list[tuple[Measurement, ...]]:
+    columns = [list(measure(metric, job.systems, job.references, job.target)) for metric in job.metrics]
+    return list(zip(*columns, strict=True))
+
+
+def _row(one: TranslationSet, measurement: Measurement) -> ScoreRow:
+    return ScoreRow(
+        system=one.system,
+        direction=str(one.direction),
+        metric=measurement.metric,
+        score=measurement.score,
+        low=None,
+        high=None,
+        p_value=None,
+        signature=measurement.signature,
+        segments=len(one.hypotheses),
+    )
+
+
+def _empty_flag(one: TranslationSet) -> Flag | None:
+    lines = [number for number, text in enumerate(one.hypotheses, 1) if not text.strip()]
+    if not lines:
+        return None
+    return Flag(one.system, str(one.direction), "empty", len(lines), tuple(lines[:_MOST_LINES_LISTED]))

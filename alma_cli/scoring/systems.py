@@ -1,0 +1,213 @@
+"""Which system translated what: hypotheses and their references, from files, published trees or a work directory.
+
+<system>/<direction>.txt                       ours; also as translations/<system>/<direction>.txt
+<system>/<srctgt>/test.<src>-<tgt>.<tgt>       ALMA's published outputs; a test set holds both sides: .<src>, .<tgt>
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alma_cli.core.dataset import Example
+from alma_cli.core.languages import Direction
+from alma_cli.core.text_files import missing_file
+from alma_cli.errors import InputError, UsageError
+from alma_cli.scoring.layout import (
+    Tree,
+    direction_in_name,
+    distinct_names,
+    name_parts,
+    read_tree,
+    system_folders,
+    systems_in,
+)
+from alma_cli.scoring.lines import read_lines, require_same_count
+
+
+@dataclass(frozen=True)
+class TranslationSet:
+    """One system's output in one direction, line by line beside its references."""
+
+    system: str
+    direction: Direction
+    hypotheses: tuple[str, ...]
+    references: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is to be scored, what was decided on the way (notes), and what was left out (warnings)."""
+
+    sets: tuple[TranslationSet, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def find_translations(
+    translations: Path, examples: Sequence[Example], directions: Sequence[Direction] = ()
+) -> list[TranslationSet]:
+    """Every system's output below `translations` beside the test examples; `zero-shot` first, then by name.
+
+    Raises InputError where there is nothing to score, and for a file with more or fewer lines than examples.
+    """
+    references: dict[Direction, tuple[str, ...]] = {}
+    for direction in directions or dict.fromkeys(example.direction for example in examples):
+        if targets := tuple(example.target for example in examples if example.direction == direction):
+            references[direction] = targets
+    if not references:
+        wanted = ", ".join(map(str, directions)) or "any direction"
+        raise InputError(f"the test set has no examples of {wanted}", hint="see what `alma prepare` made of the data")
+    sets = []
+    for system in system_folders(translations) if translations.is_dir() else ():
+        for direction, targets in references.items():
+            path = system / f"{direction}.txt"
+            if path.is_file():
+                hypotheses = _read_segments(path)
+                test_set = f"the test set of {direction}"
+                hint = "the data has changed since: run `alma translate --no-resume`"
+                require_same_count(f"'{path}'", len(hypotheses), test_set, len(targets), hint=hint)
+                sets.append(TranslationSet(system.name, direction, hypotheses, targets))
+    if not sets:
+        wanted = ", ".join(map(str, references))
+        raise InputError(f"no translations of {wanted} in '{translations}'", hint="run `alma translate` first")
+    return sets
+
+
+def find_hypotheses(
+    paths: Sequence[Path],
+    *,
+    reference: Path | None = None,
+    source_text: Path | None = None,
+    direction: Direction | None = None,
+    recipe_directions: Sequence[Direction] = (),
+) -> Found:
+    """The sets of files and directories named by hand, in the order given, with references from `reference`.
+
+    Without it, the one directory among `paths` that holds both sides of its directions is the reference set.
+    Raises UsageError for what the command line leaves open, InputError for files that do not fit together.
+    """
+    for path in (*paths, *(path for path in (reference, source_text) if path)):
+        if not path.exists():
+            raise missing_file(path)
+    for position, path in enumerate(paths):
+        if path in paths[:position]:
+            raise UsageError(f"'{path}' is given twice")
+    systems = {path: systems_in(path) for path in paths if path.is_dir()}
+    notes: list[str] = []
+    if reference is None:
+        reference = _test_set([system for found in systems.values() for system in found])
+        notes.append(f"references: '{reference}' (it holds both sides)")
+    outputs: list[_Output] = []
+    for path in paths:
+        if path in systems:
+            # The reference set is not a system, also when a glob such as wmt22/* names it.
+            others = [(root, tree) for root, tree in systems[path] if not root.samefile(reference)]
+            outputs += [output for root, tree in others for output in _outputs_of_tree(root, tree, direction)]
+        else:
+            known, note = (direction, "") if direction else _direction_of(path, reference, recipe_directions)
+            outputs.append(_output_of_file(path, known, named=direction is None))
+            notes += [note] if note else []
+    return _pair(outputs, reference, source_text, notes)
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One hypothesis file; `parts` is its system's name, preceded by the directories that may tell it from another."""
+
+    parts: tuple[str, ...]
+    direction: Direction
+    path: Path
+
+
+def _test_set(systems: list[tuple[Path, Tree]]) -> Path:
+    holders = [root for root, tree in systems if any({d.source, d.target} <= set(tree[d]) for d in tree)]
+    if not holders:
+        raise UsageError("no references to score against", hint="give --ref FILE or --ref DIR")
+    if len(holders) > 1:
+        names = ", ".join(f"'{root}'" for root in holders)
+        raise UsageError(f"{names} all hold both sides of a test set", hint="say which one with --ref DIR")
+    return holders[0]
+
+
+def _direction_of(path: Path, reference: Path, recipe_directions: Sequence[Direction]) -> tuple[Direction | None, str]:
+    """The direction of a file by its name, or by what else tells it, with the note that says so."""
+    if named := direction_in_name(path):
+        return named, ""
+    if named := direction_in_name(reference):
+        return named, f"'{path}' is taken as {named}: the direction of '{reference}'"
+    if len(recipe_directions) == 1:
+        return recipe_directions[0], f"'{path}' is taken as {recipe_directions[0]}: the recipe's only direction"
+    return None, ""
+
+
+def _outputs_of_tree(root: Path, tree: Tree, only: Direction | None) -> list[_Output]:
+    outputs = []
+    for direction in sorted(tree, key=lambda d: (d.source != "en", d)):
+        path = tree[direction].get(direction.target) or tree[direction].get("txt")
+        if path and only in (None, direction):
+            outputs.append(_Output(name_parts(root, None), direction, path))
+    return outputs
+
+
+def _output_of_file(path: Path, direction: Direction | None, *, named: bool) -> _Output:
+    if direction is None:
+        raise UsageError(f"the name of '{path}' does not tell its direction", hint="give --direction, such as de-en")
+    if named and path.suffix == f".{direction.source}":
+        raise InputError(
+            f"'{path}' is the source side of {direction}", hint=f"if not, give --direction {direction.reverse}"
+        )
+    return _Output(name_parts(path, direction), direction, path)
+
+
+def _pair(outputs: list[_Output], reference: Path, source_text: Path | None, notes: list[str]) -> Found:
+    """Each output beside its references, every count checked."""
+    directions = sorted({output.direction for output in outputs})
+    for option, path in (("--ref", reference), ("--src-text", source_text)):
+        if path and not path.is_dir() and len(directions) > 1:
+            several = ", ".join(map(str, directions))
+            raise UsageError(f"{option} is one file for {several}", hint="give a directory, or one --direction")
+    names = distinct_names([(output.parts, output.direction) for output in outputs])
+    read = functools.cache(_read_segments)
+    sets: list[TranslationSet] = []
+    warnings: list[str] = []
+    for name, output in zip(names, outputs, strict=True):
+        target = _side(reference, output.direction, output.direction.target, "txt")
+        if target is None:
+            warnings.append(f"{name} {output.direction} is not scored: '{reference}' has no references for it")
+            continue
+        if output.path.samefile(target):
+            raise InputError(f"'{output.path}' is both the translation and its reference")
+        hypotheses, references = read(output.path), read(target)
+        hint = "line N must be the same segment in both"
+        _require_same_count(output.path, len(hypotheses), target, len(references), hint)
+        source = _side(source_text, output.direction, output.direction.source) if source_text else None
+        if source_text and not source:
+            warnings.append(f"'{source_text}' has no source of {output.direction}")
+        if source:
+            _require_same_count(source, len(read(source)), target, len(references), hint)
+        sets.append(TranslationSet(name, output.direction, hypotheses, references))
+    if not sets:
+        hint = warnings[0] if warnings else "give the systems' files or directories beside the reference set"
+        raise InputError("there is nothing to score", hint=hint)
+    return Found(tuple(sets), tuple(notes), tuple(warnings))
+
+
+def _side(root: Path, direction: Direction, *sides: str) -> Path | None:
+    if not root.is_dir():
+        return root
+    files = read_tree(root).get(direction, {})
+    return next((files[side] for side in sides if side in files), None)
+
+
+def _read_segments(path: Path) -> tuple[str, ...]:
+    lines = read_lines(path)
+    if not lines:
+        raise InputError(f"'{path}' is empty")
+    return lines
+
+
+def _require_same_count(path: Path, count: int, other: Path, other_count: int, hint: str) -> None:
+    require_same_count(f"'{path}'", count, f"'{other}'", other_count, hint=hint)

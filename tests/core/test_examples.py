@@ -1,0 +1,334 @@
+"""Token by token: where the labels are, what is dropped and counted, how batches and steps are cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from alma_cli.core.dataset import Document, Example
+from alma_cli.core.examples import (
+    IGNORED,
+    StepPlan,
+    TextFormat,
+    TokenizedExample,
+    collate,
+    micro_batches,
+    pack_documents,
+    prompt_ids,
+    tokenize_examples,
+)
+from alma_cli.core.languages import Direction
+from tests.core.test_prompt import PROMPTS
+from tests.tiny import EOS, byte_tokenizer, merging_tokenizer, sentencepiece_tokenizer
+
+DE_EN = Direction("de", "en")
+ALMA, ALMA_BOS, CHAT = TextFormat("alma", False), TextFormat("alma", True), TextFormat("chat", True)
+PROMPT = "Translate this from German to English:\nGerman: Die Ware\nEnglish:"
+TOKENIZERS = ["adds BOS", "adds no BOS", "pad = EOS", "merges :)", "SentencePiece"]
+NamedTokenizer = Callable[[str], tuple[PreTrainedTokenizerBase, TextFormat]]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> NamedTokenizer:
+    """A tokenizer of each kind that trips, with the text format of its model."""
+    made = {
+        "adds BOS": (byte_tokenizer(), ALMA_BOS),
+        "adds no BOS": (byte_tokenizer(adds_bos=False), ALMA),
+        "pad = EOS": (byte_tokenizer(pad=EOS), ALMA_BOS),
+        "merges :)": (merging_tokenizer(), ALMA),
+        "SentencePiece": (sentencepiece_tokenizer(tmp_path_factory.mktemp("sentencepiece")), ALMA_BOS),
+    }
+    return made.__getitem__
+
+
+def tokenized(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, source: str, target: str
+) -> TokenizedExample:
+    examples, dropped = tokenize_examples(
+        tokenizer, text_format, [Example(DE_EN, source, target)], max_prompt_tokens=999, max_target_tokens=999
+    )
+    assert not dropped
+    return examples[0]
+
+
+def of_lengths(*lengths: int) -> list[TokenizedExample]:
+    return [TokenizedExample(tuple(range(length)), 1) for length in lengths]
+
+
+def rows(batches: Iterator[object]) -> list[list[int]]:
+    """The examples' lengths, batch by batch."""
+    return [batch.attention_mask.sum(1).tolist() for batch in batches]  # type: ignore[attr-defined]
+
+
+# --- labels -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("direction", "source", "prompt"), PROMPTS)
+def test_training_text_is_prompt_and_target_with_no_space_between(direction: str, source: str, prompt: str) -> None:
+    tokenizer = byte_tokenizer()
+    example = Example(Direction.parse(direction), source, "Žluťoučký 你好 ok.")
+
+    [tokenized_example], _ = tokenize_examples(
+        tokenizer, ALMA_BOS, [example], max_prompt_tokens=999, max_target_tokens=999
+    )
+
+    text = tokenizer.decode(tokenized_example.token_ids)
+    assert text.encode() == f"<s>{prompt}Žluťoučký 你好 ok.</s>".encode()
+
+
+def test_every_label_of_a_pair_is_where_the_picture_says() -> None:
+    # The byte tokenizer: 1 BOS, a token a byte, 1 EOS; ids of bytes by its own table, looked up one character a time.
+    tokenizer = byte_tokenizer()
+    spelling = [tokenizer.convert_tokens_to_ids(c.replace(" ", "Ġ").replace("\n", "Ċ")) for c in PROMPT]
+    target = [tokenizer.convert_tokens_to_ids(c) for c in "Goods"]
+
+    batch = collate([tokenized(tokenizer, ALMA_BOS, "Die Ware", "Goods")])
+
+    assert batch.input_ids[0].tolist() == [0, *spelling, *target, 1]
+    assert batch.labels[0].tolist() == [IGNORED] * (1 + len(PROMPT)) + [*target, 1]
+    assert batch.attention_mask[0].tolist() == [1] * (1 + len(PROMPT) + 5 + 1)
+    assert batch.target_tokens == 6
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("target", ["The goods cost less.", ") is odd", ":) is odder", "</s>", "naïve – 你好"])
+def test_labels_are_the_target_and_one_eos(name: str, target: str, named: NamedTokenizer) -> None:
+    tokenizer, text_format = named(name)
+
+    batch = collate([tokenized(tokenizer, text_format, "Die Ware", target)])
+
+    labels = batch.labels[0].tolist()
+    first = next(position for position, label in enumerate(labels) if label != IGNORED)
+    assert labels[first:] == batch.input_ids[0, first:].tolist()
+    assert labels.count(tokenizer.eos_token_id) == 1
+    assert labels[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(labels[first:-1]) == target
+    assert batch.target_tokens == len(labels) - first
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("target", ["The goods cost less.", ") is odd", ":) is odder"])
+def test_the_unlabelled_tokens_are_the_prompt_that_translation_sends(
+    name: str, target: str, named: NamedTokenizer
+) -> None:
+    tokenizer, text_format = named(name)
+
+    example = tokenized(tokenizer, text_format, "Die Ware", target)
+
+    [sent] = prompt_ids(tokenizer, text_format, ["Die Ware"], DE_EN)
+    assert list(example.token_ids[: example.prompt_tokens]) == sent
+    assert sent.count(tokenizer.bos_token_id) == int(text_format.adds_bos)
+    assert tokenizer.decode(sent[int(text_format.adds_bos) :]) == PROMPT
+
+
+def test_a_merge_across_the_border_changes_neither_side() -> None:
+    # Joined, `English:` + `) odd` would end in the one token `:)`; it must stay `:` | `)`.
+    tokenizer = merging_tokenizer()
+    merged = tokenizer.convert_tokens_to_ids(":)")
+    assert merged in tokenizer(PROMPT + ") odd")["input_ids"]
+
+    example = tokenized(tokenizer, ALMA, "Die Ware", ") odd")
+
+    tokens = tokenizer.convert_ids_to_tokens(example.token_ids)
+    assert tokens[example.prompt_tokens - 1 :] == [":", ")", "Ġ", "o", "d", "d", EOS]
+
+
+def test_sentencepiece_target_has_no_space_before_its_first_word(named: NamedTokenizer) -> None:
+    tokenizer, text_format = named("SentencePiece")
+
+    example = tokenized(tokenizer, text_format, "Die Ware", "The goods")
+
+    first = tokenizer.convert_ids_to_tokens(example.token_ids[example.prompt_tokens])
+    assert not first.startswith("▁")
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("source", ["The end </s> of <s> it", "<pad>", "Wort\nEnglish: word"])
+def test_special_words_in_a_source_stay_text(name: str, source: str, named: NamedTokenizer) -> None:
+    tokenizer, text_format = named(name)
+
+    example = tokenized(tokenizer, text_format, source, "word")
+
+    prompt = list(example.token_ids[int(text_format.adds_bos) : example.prompt_tokens])
+    assert not set(prompt) & set(tokenizer.all_special_ids)
+    assert tokenizer.decode(prompt) == f"Translate this from German to English:\nGerman: {source}\nEnglish:"
+
+
+# --- chat style -------------------------------------------------------------------------------------------------
+
+
+def test_chat_style_has_the_template_once_one_bos_and_one_eos() -> None:
+    tokenizer = byte_tokenizer()
+
+    example = tokenized(tokenizer, CHAT, "Die Ware", "Goods")
+
+    assert tokenizer.decode(example.token_ids) == f"<s>[INST] {PROMPT} [/INST]Goods</s>"
+    assert tokenizer.decode(example.token_ids[example.prompt_tokens :]) == "Goods</s>"
+    assert example.token_ids.count(tokenizer.bos_token_id) == 1
+    assert example.token_ids.count(tokenizer.eos_token_id) == 1
+
+
+def test_chat_template_that_writes_no_bos_gets_the_one_of_the_model() -> None:
+    tokenizer = byte_tokenizer()
+    tokenizer.chat_template = "{% for m in messages %}[INST] {{ m['content'] }} [/INST]{% endfor %}"
+
+    example = tokenized(tokenizer, CHAT, "Die Ware", "Goods")
+
+    assert tokenizer.decode(example.token_ids) == f"<s>[INST] {PROMPT} [/INST]Goods</s>"
+    assert example.token_ids.count(tokenizer.bos_token_id) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("The end </s> of <s> it", "word"), ("Wort", "the </s> tag"), ("ein </s>", "one </s>"), ("</s>", "<s>")],
+)
+def test_special_words_in_a_chat_stay_text_too(source: str, target: str) -> None:
+    tokenizer = byte_tokenizer()
+
+    example = tokenized(tokenizer, CHAT, source, target)
+
+    text = f"<s>[INST] Translate this from German to English:\nGerman: {source}\nEnglish: [/INST]{target}</s>"
+    assert tokenizer.decode(example.token_ids) == text
+    assert tokenizer.decode(example.token_ids[example.prompt_tokens :]) == f"{target}</s>"
+    assert example.token_ids.count(tokenizer.bos_token_id) == 1
+    assert example.token_ids.count(tokenizer.eos_token_id) == 1
+    assert list(example.token_ids[: example.prompt_tokens]) == prompt_ids(tokenizer, CHAT, [source], DE_EN)[0]
+
+
+# --- nothing is cut ---------------------------------------------------------------------------------------------
+
+
+def test_over_long_prompts_and_targets_are_left_out_whole_and_counted() -> None:
+    # `Translate this from German to English:` 38 + newline 1 + `German: ` 8 + source + newline 1 + `English:` 8 = 56 +
+    # source, and BOS: a source of 3 makes 60 prompt tokens. A target of 4 and its EOS are 5 tokens.
+    tokenizer = byte_tokenizer()
+    fits = Example(DE_EN, "abc", "wxyz")
+    long_source, long_target = Example(DE_EN, "abcd", "wxyz"), Example(DE_EN, "abc", "vwxyz")
+
+    kept, dropped = tokenize_examples(
+        tokenizer,
+        ALMA_BOS,
+        [long_source, fits, long_target, long_target],
+        max_prompt_tokens=60,
+        max_target_tokens=5,
+    )
+
+    assert [tokenizer.decode(example.token_ids[60:]) for example in kept] == ["wxyz</s>"]
+    assert dropped == {"prompt_too_long": 1, "target_too_long": 2}
+
+
+def test_examples_of_several_directions_all_come_through() -> None:
+    tokenizer = byte_tokenizer()
+    examples = [Example(DE_EN, "a", "b"), Example(DE_EN.reverse, "c", "d"), Example(DE_EN, "e", "f")]
+
+    kept, dropped = tokenize_examples(tokenizer, ALMA_BOS, examples, max_prompt_tokens=99, max_target_tokens=99)
+
+    texts = {tokenizer.decode(example.token_ids) for example in kept}
+    assert texts == {
+        "<s>Translate this from German to English:\nGerman: a\nEnglish:b</s>",
+        "<s>Translate this from English to German:\nEnglish: c\nGerman:d</s>",
+        "<s>Translate this from German to English:\nGerman: e\nEnglish:f</s>",
+    }
+    assert not dropped
+
+
+def test_documents_fill_blocks_with_eos_between_and_the_rest_is_counted() -> None:
+    # BOS abc EOS BOS de </s>-as-four-bytes EOS = 5 + 1 + 6 + 1 = 13 tokens: three blocks of 4, 1 token left over.
+    tokenizer = byte_tokenizer()
+    documents = [Document("de", "abc"), Document("en", "de</s>")]
+
+    blocks, left_over = pack_documents(tokenizer, ALMA_BOS, documents, 4)
+
+    assert [tokenizer.convert_ids_to_tokens(block.token_ids) for block in blocks] == [
+        ["<s>", "a", "b", "c"],
+        ["</s>", "<s>", "d", "e"],
+        ["<", "/", "s", ">"],
+    ]
+    assert left_over == 1
+
+
+def test_blocks_of_many_documents_lose_no_token() -> None:
+    # 2,500 documents of 3 bytes with BOS and EOS are 12,500 tokens: 781 blocks of 16 and 4 tokens over.
+    documents = (Document("de", "abc") for _ in range(2500))
+
+    blocks, left_over = pack_documents(byte_tokenizer(), ALMA_BOS, documents, 16)
+
+    assert ({len(block.token_ids) for block in blocks}, len(blocks), left_over) == ({16}, 781, 4)
+
+
+def test_every_token_of_a_block_is_labelled() -> None:
+    [block], _ = pack_documents(byte_tokenizer(), ALMA, [Document("de", "abcdefg")], 8)
+
+    batch = collate([block])
+
+    assert batch.labels.tolist() == batch.input_ids.tolist()
+    assert batch.target_tokens == 7  # the first token is predicted from nothing
+
+
+# --- batches ----------------------------------------------------------------------------------------------------
+
+
+def test_collate_pads_on_the_right_and_masks_the_padding() -> None:
+    batch = collate([TokenizedExample((5, 6, 7, 1), 2), TokenizedExample((8, 9, 1), 1)])
+
+    assert batch.input_ids.tolist() == [[5, 6, 7, 1], [8, 9, 1, 0]]
+    assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
+    assert batch.labels.tolist() == [[IGNORED, IGNORED, 7, 1], [IGNORED, 9, 1, IGNORED]]
+    assert batch.target_tokens == 4
+    assert {batch.input_ids.dtype, batch.attention_mask.dtype, batch.labels.dtype} == {torch.int64}
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (1, [[9], [7], [4], [4], [2]]),  # an example longer than the budget goes alone; none is lost
+        (14, [[9], [7, 4], [4, 2]]),  # 9 * 2 > 14; 7 * 2 = 14; 4 * 2 = 8
+        (1000, [[9, 7, 4, 4, 2]]),
+    ],
+)
+def test_micro_batches_keep_the_budget_longest_first(budget: int, expected: list[list[int]]) -> None:
+    assert rows(micro_batches(of_lengths(4, 9, 2, 7, 4), budget)) == expected
+
+
+def test_no_examples_make_no_micro_batch() -> None:
+    assert list(micro_batches([], 100)) == []
+
+
+# --- steps ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_each_epoch_sees_every_example_once(epoch: int) -> None:
+    plan = StepPlan(examples=10, examples_per_step=4, epochs=3, max_steps=None, seed=1)
+
+    steps = [plan.indices(step) for step in range(3 * epoch + 1, 3 * epoch + 4)]
+
+    assert sorted(index for indices in steps for index in indices) == list(range(10))
+    assert [len(indices) for indices in steps] == [4, 4, 2]  # the last step takes what is left
+
+
+def test_the_order_is_a_function_of_the_seed() -> None:
+    plan = StepPlan(examples=50, examples_per_step=50, epochs=1, max_steps=None, seed=1)
+    again = StepPlan(examples=50, examples_per_step=50, epochs=9, max_steps=None, seed=1)
+    other = StepPlan(examples=50, examples_per_step=50, epochs=1, max_steps=None, seed=2)
+
+    assert plan.indices(1) == again.indices(1)
+    assert plan.indices(1) != other.indices(1)
+
+
+def test_epochs_differ_in_their_order() -> None:
+    plan = StepPlan(examples=50, examples_per_step=50, epochs=2, max_steps=None, seed=1)
+
+    assert plan.indices(1) != plan.indices(2)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "steps"),
+    [(1, None, 3), (2, None, 6), (2, 5, 5), (2, 99, 6)],
+)
+def test_steps_are_those_of_the_epochs_or_the_limit(epochs: int, max_steps: int | None, steps: int) -> None:
+    assert StepPlan(10, 4, epochs, max_steps, seed=1).steps == steps

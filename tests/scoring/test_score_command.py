@@ -1,0 +1,161 @@
+"""`alma score` as typed: results, notes, every error with its exit code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from alma_cli.cli import run_command
+
+RECIPE = 'name = "tiny"\nmodel = "none"\ndirections = ["de-en", "en-de"]\n'
+FILES = {
+    "ref.de-en.en": b"The house is red.\nI do not know.\nYes.\n",
+    "good.de-en.txt": b"The house is red.\nI don't know.\nYes.\n",
+    "bad.de-en.txt": b"The house.\n\nNo.\n",
+    "plain.txt": b"The house is red.\nI do not know.\nYes.\n",
+    "short.de-en.txt": b"The house is red.\n",
+    "empty.de-en.txt": b"",
+    "latin.de-en.txt": b"ok\nsch\xf6n\nok\n",
+    "test.de-en.de": b"Das Haus ist rot.\nIch weiss nicht.\nJa.\n",
+    "A/deen/test.de-en.en": b"The house is red.\nI know.\nYes.\n",
+    "A/ende/test.en-de.de": b"Das Haus ist rot.\n",
+    "B/de-en.txt": b"A house is red.\nI do not know.\nYes.\n",
+    "tests/deen/test.de-en.en": b"The house is red.\nI do not know.\nYes.\n",
+    "tests/deen/test.de-en.de": b"Das Haus ist rot.\nIch weiss nicht.\nJa.\n",
+    "other/deen/test.de-en.en": b"x\n",
+    "other/deen/test.de-en.de": b"x\n",
+    "nothing/notes.md": b"none\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with a recipe and FILES in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("alma.toml").write_text(RECIPE)
+    for name, content in FILES.items():
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "message"),
+    [
+        ("good.de-en.txt", 2, "no references to score against (give --ref FILE or --ref DIR)"),
+        ("--ref ref.de-en.en", 2, "--ref and --src-text need translations to score"),
+        ("good.de-en.txt --ref ref.de-en.en --metrics blue", 2, "unknown metric 'blue' (did you mean 'bleu'?)"),
+        ("plain.txt --ref plain.txt", 2, "the name of 'plain.txt' does not tell its direction (give --direction, "),
+        ("plain.txt --ref ref.de-en.en --direction deen", 2, "'deen' is not a direction"),
+        ("good.de-en.txt good.de-en.txt --ref ref.de-en.en", 2, "'good.de-en.txt' is given twice"),
+        ("A --ref ref.de-en.en", 2, "--ref is one file for de-en, en-de (give a directory, or one --direction)"),
+        ("tests other", 2, "'tests', 'other' all hold both sides of a test set (say which one with --ref DIR)"),
+        ("god.de-en.txt --ref ref.de-en.en", 3, "'god.de-en.txt' does not exist (did you mean 'good.de-en.txt'?)"),
+        ("good.de-en.txt --ref no/ref.en", 3, "'no/ref.en' does not exist (there is no folder 'no')"),
+        ("zzz --ref ref.de-en.en", 3, "'zzz' does not exist (no name among the 1"),
+        ("empty.de-en.txt --ref ref.de-en.en", 3, "'empty.de-en.txt' is empty"),
+        ("good.de-en.txt --ref empty.de-en.txt", 3, "'empty.de-en.txt' is empty"),
+        ("latin.de-en.txt --ref ref.de-en.en", 3, "'latin.de-en.txt' line 2 is not UTF-8"),
+        (
+            "short.de-en.txt --ref ref.de-en.en",
+            3,
+            "'short.de-en.txt' has 1 line, 'ref.de-en.en' has 3 lines: 'short.de-en.txt' ends at line 1",
+        ),
+        (
+            "good.de-en.txt --ref ref.de-en.en --src-text short.de-en.txt",
+            3,
+            "'short.de-en.txt' has 1 line, 'ref.de-en.en' has 3 lines: 'short.de-en.txt' ends at line 1",
+        ),
+        ("ref.de-en.en --ref ref.de-en.en", 3, "'ref.de-en.en' is both the translation and its reference"),
+        (
+            "test.de-en.de --ref ref.de-en.en",
+            3,
+            "'test.de-en.de' is the source side of de-en (if not, give --direction",
+        ),
+        ("nothing --ref ref.de-en.en", 3, "no translations in 'nothing' (expected <direction>.txt or "),
+        ("tests", 3, "there is nothing to score (give the systems' files or directories beside the reference set)"),
+        ("A --ref tests --direction en-de", 3, "there is nothing to score (A en-de is not scored: "),
+        ("", 3, "no test examples in 'runs/tiny/data/parallel/test.jsonl' (run `alma prepare` first)"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str], arguments: str, exit_code: int, message: str
+) -> None:
+    assert run_command(["score", *arguments.split(), "--quiet"]) == exit_code
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith(f"error: {message}")
+    assert shown.err.count("\n") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_files_are_scored_in_the_order_given_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "good.de-en.txt bad.de-en.txt --ref ref.de-en.en --src-text test.de-en.de --metrics ter,bleu --json"
+    assert run_command(["score", *words.split()]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert list(report) == ["version", "rows", "flags"]
+    assert [(row["system"], row["metric"]) for row in report["rows"]] == [
+        ("good", "ter"),
+        ("good", "bleu"),
+        ("bad", "ter"),
+        ("bad", "bleu"),
+    ]
+    assert report["flags"] == [{"system": "bad", "direction": "de-en", "flag": "empty", "count": 1, "lines": [2]}]
+
+
+@pytest.mark.usefixtures("folder")
+def test_directories_are_scored_against_the_one_that_holds_both_sides(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["score", "A", "B", "tests"]) == 0
+    shown = capsys.readouterr()
+    assert "references: 'tests' (it holds both sides)\n" in shown.err
+    assert "warning: A en-de is not scored: 'tests' has no references for it\n" in shown.err
+    systems = [line.split()[1] for line in shown.out.split("\n") if line.startswith("│")]
+    assert systems == ["A", "B"]
+    assert "BLEU nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0\n" in shown.out
+    assert "chrF2 nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0\n" in shown.out
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_without_a_direction_takes_that_of_its_reference_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command(["score", "plain.txt", "--ref", "ref.de-en.en"]) == 0
+    assert "'plain.txt' is taken as de-en: the direction of 'ref.de-en.en'\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_without_a_direction_takes_the_only_one_of_the_recipe_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("other.txt").write_bytes(FILES["plain.txt"])
+    words = ["score", "plain.txt", "--ref", "other.txt", "--set", 'directions=["de-en"]']
+    assert run_command(words) == 0
+    assert "'plain.txt' is taken as de-en: the recipe's only direction\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_without_arguments_the_work_directory_is_scored_and_the_scores_are_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    work = Path("runs/tiny")
+    for name, text in {
+        "data/parallel/test.jsonl": '{"direction": "de-en", "source": "Ja.", "target": "Yes."}\n',
+        "translations/parallel/de-en.txt": "Yes.\n",
+        "translations/zero-shot/de-en.txt": "\n",
+    }.items():
+        (work / name).parent.mkdir(parents=True)
+        (work / name).write_text(text)
+    assert run_command(["score", "--json", "--metrics", "chrf"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [(row["system"], row["score"]) for row in printed["rows"]] == [("zero-shot", 0.0), ("parallel", 100.0)]
+    assert json.loads((work / "scores/scores.json").read_text()) == printed
+
+
+@pytest.mark.usefixtures("folder")
+def test_empty_translations_are_reported_also_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["score", "bad.de-en.txt", "--ref", "ref.de-en.en", "--quiet"]) == 0
+    assert capsys.readouterr().err == "warning: bad de-en: 1 empty translation (line 2)\n"
