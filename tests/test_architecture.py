@@ -263,4 +263,4 @@ def _caught(handler: ast.ExceptHandler) -> str:
 
 
 if __name__ == "__main__":
-    print(module_map())
+    sys.stdout.write(module_map() + "\n")

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from alma_cli.core.dataset import Document, Example
 from alma_cli.core.languages import Direction
-from alma_cli.core.prompt import PromptStyle, build_prompt
+from alma_cli.core.prompt import PromptStyle, alma_prompt, build_prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,7 +81,7 @@ def prompt_ids(
 ) -> list[list[int]]:
     """The ids that a model reads before it writes a target: the same in training and in translation."""
     prompts = [build_prompt(s, direction, style=text_format.style, tokenizer=tokenizer) for s in sources]
-    ids = text_ids(tokenizer, prompts, parse_special=text_format.style == "chat")
+    ids = _prompt_text_ids(tokenizer, text_format, prompts, [alma_prompt(s, direction) for s in sources])
     return [_with_bos(tokenizer, text_format, row) for row in ids]
 
 
@@ -120,11 +120,12 @@ def target_ids(
     """
     prompts = [build_prompt(e.source, direction, style=text_format.style, tokenizer=tokenizer) for e in examples]
     parse = text_format.style == "chat"
-    heads = text_ids(tokenizer, prompts, parse_special=parse)
+    heads = _prompt_text_ids(tokenizer, text_format, prompts, [alma_prompt(e.source, direction) for e in examples])
     wholes = text_ids(tokenizer, [p + e.target for p, e in zip(prompts, examples, strict=True)], parse_special=parse)
+    special = _special_words(tokenizer) if parse else []
     rows = []
     for example, head, whole in zip(examples, heads, wholes, strict=True):
-        if whole[: len(head)] == head:
+        if whole[: len(head)] == head and not any(word in example.target for word in special):
             rows.append(whole[len(head) :])
         else:
             rows.append(_ids_after_line_break(tokenizer, example.target))
@@ -212,6 +213,26 @@ def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
     order = list(range(count))
     random.Random(f"{seed}/{epoch}").shuffle(order)
     return order
+
+
+def _prompt_text_ids(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, prompts: Sequence[str], user_texts: Sequence[str]
+) -> list[list[int]]:
+    """The prompts' ids without BOS. A chat template's special words are parsed, those in the user's text are not."""
+    if text_format.style == "alma":
+        return text_ids(tokenizer, prompts, parse_special=False)
+    special = _special_words(tokenizer)
+    rows = text_ids(tokenizer, prompts, parse_special=True)
+    for row, (prompt, user_text) in enumerate(zip(prompts, user_texts, strict=True)):
+        if any(word in user_text for word in special):
+            before, _, after = prompt.partition(user_text)
+            template = text_ids(tokenizer, [before, after], parse_special=True)
+            rows[row] = [*template[0], *_ids_after_line_break(tokenizer, user_text), *template[1]]
+    return rows
+
+
+def _special_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
 
 
 def _with_bos(tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, ids: list[int]) -> list[int]:

@@ -87,6 +87,7 @@ def load_model(
 
     Raises InputError for a directory that cannot be loaded, UsageError for four bits with an adapter.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.utils.logging import disable_progress_bar
 
@@ -102,7 +103,7 @@ def load_model(
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(files.weights, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"cannot load the model in {files.weights}: {_first_line(error)}") from None
     if files.adapter is not None:
         model = _merged(model, files.adapter)

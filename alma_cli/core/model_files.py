@@ -48,7 +48,7 @@ def resolve_model(name: str) -> ModelFiles:
     if name in KNOWN_MODELS:
         return _from_known(KNOWN_MODELS[name])
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not path.parent.is_dir():
-        return ModelFiles(name, download(name))
+        return _from_directory(name, download(name))
     if "/" in name or path.suffix == ".gguf":
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, siblings) if len(siblings) < 500 else ""
@@ -59,10 +59,20 @@ def resolve_model(name: str) -> ModelFiles:
 def download(hub_id: str) -> Path:
     """A hub model's directory in the Hugging Face cache, fetched if need be. Raises MachineError."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     try:
         directory = Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES))
+    except HFValidationError:
+        raise UsageError(
+            f"model '{hub_id}' is neither a directory nor a hub id", hint="hub ids are owner/name"
+        ) from None
     except GatedRepoError:
         raise MachineError(
             f"'{hub_id}' is gated", hint=f"accept its terms at huggingface.co/{hub_id} and run `hf auth login`"
@@ -78,7 +88,7 @@ def download(hub_id: str) -> Path:
         ) from None
     except HfHubHTTPError as error:
         raise MachineError(f"the hub did not give '{hub_id}': {str(error).splitlines()[0]}") from None
-    if not (directory / "config.json").is_file():
+    if not any((directory / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise MachineError(f"'{hub_id}' was only partly downloaded", hint="run the command again")
     return directory
 
@@ -89,7 +99,7 @@ def hub_copy(hub_id: str) -> Path | None:
     from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        directory = Path(snapshot_download(hub_id, local_files_only=True))
+        directory = Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES, local_files_only=True))
     except LocalEntryNotFoundError:
         return None
     return directory if any(directory.glob("*.safetensors")) else None

@@ -168,8 +168,8 @@ def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | Non
 def run_stage(plan: StagePlan, *, resume: bool = True) -> Iterator[StageEvent]:
     """Train, from the start or from the newest checkpoint, and yield what happens; the last event is Finished.
 
-    Raises UsageError where the directory holds a run with other settings, Interrupted after Ctrl-C (with a checkpoint
-    of the last whole step).
+    Raises UsageError where the directory holds a run with other settings, Interrupted after Ctrl-C (what
+    came after the last checkpoint is done again).
     """
     directory, settings = plan.directory, plan.settings
     directory.begin(plan.identity, resume=resume)
@@ -182,7 +182,7 @@ def run_stage(plan: StagePlan, *, resume: bool = True) -> Iterator[StageEvent]:
     model = _trainable_model(plan, base)
     optimizer = adamw(model, weight_decay=settings.weight_decay)
     progress = directory.load_checkpoint(model, optimizer) or Progress(step=0)
-    directory.forget_metrics_after(progress.step)
+    directory.forget_metrics_after(progress.step if progress.step else -1)  # step 0 has a row, of its validation
     if progress.step:
         yield Resumed(progress.step)
     else:

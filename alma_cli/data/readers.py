@@ -78,7 +78,11 @@ def read_hub_pairs(
     path: str, config: str | None, split: Split, direction: Direction | None
 ) -> Iterator[Pair | Unreadable]:
     """The pair of each row of a hub dataset's split."""
-    return (_pair_of(row, direction) for row in _hub_rows(path, config, split))
+    pairs = (_pair_of(row, direction) for row in _hub_rows(path, config, split))
+    if split != "test" or direction is None:
+        return pairs
+    # The published test sets are one configuration a direction.
+    return (pair if isinstance(pair, Unreadable) else replace(pair, directed=True) for pair in pairs)
 
 
 def read_text_documents(path: Path, language: str) -> Iterator[Document | Unreadable]:
@@ -108,7 +112,9 @@ def _pair_of(value: Any, direction: Direction | None) -> Pair | Unreadable:
         return Unreadable("missing_field")
     if {"direction", "source", "target"} <= value.keys():
         return _own_pair(value)
-    texts = value["translation"] if isinstance(value.get("translation"), dict) else value
+    # haoranxu/WMT22-Test has the pair under the direction's name, everybody else under `translation` or at the top.
+    nested = value.get("translation", value.get(str(direction)))
+    texts = nested if isinstance(nested, dict) else value
     if direction is None:
         codes = [code for code in texts if code in LANGUAGES]
         if len(codes) != 2:
@@ -142,12 +148,16 @@ def _documents(values: Iterable[Any], language: str, field: str) -> Iterator[Doc
 
 
 def _hub_rows(path: str, config: str | None, split: Split) -> Iterator[Any]:
-    """The rows of a hub dataset, or of a local directory of data files, as they arrive."""
+    """The rows of a hub dataset, of JSON files there (`hf://datasets/...*.jsonl.zst`), or of a local directory."""
     import datasets
 
     try:
-        yield from datasets.load_dataset(path, config, split=_HUB_SPLIT[split], streaming=True)
-    except ValueError as error:
+        if "*" in path or "://" in path:
+            yield from datasets.load_dataset("json", data_files=path, split="train", streaming=True)
+        else:
+            yield from datasets.load_dataset(path, config, split=_HUB_SPLIT[split], streaming=True)
+    except (ValueError, RuntimeError) as error:
+        # RuntimeError: a dataset that is a loading script, which `datasets` no longer runs.
         raise InputError(f"dataset '{path}' cannot be read: {error}", hint="check its config and split") from None
     except OSError as error:
         raise MachineError(

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from alma_cli.core import doctor
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # What an installed alma-cli says of itself; these ranges and packages do not exist.
@@ -82,7 +85,7 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> Visit:
 
 def test_working_machine_exits_with_zero(healthy: Visit) -> None:
     assert healthy.exit_code == 0
-    assert "error" not in healthy.stderr
+    assert healthy.stderr == "trying packages and devices: some ten seconds\n"
 
 
 def test_every_core_check_of_a_working_machine_is_ok(healthy: Visit) -> None:
@@ -148,3 +151,21 @@ def test_each_trouble_is_told_with_its_reason_and_its_fix(
 def test_other_checks_go_on_after_a_broken_one(sick: Visit) -> None:
     assert sick.checks["device"]["status"] == "ok"
     assert sick.checks["memory"]["status"] == "ok"
+
+
+def test_source_tree_that_is_not_installed_is_asked_for_its_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "not-installed")
+
+    _, first = islice(doctor.examine(), 2)
+
+    assert (first.name, first.status) == ("torch", "ok")
+
+
+def test_unknown_needs_are_told_and_no_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(doctor, "DISTRIBUTION", "not-installed")
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "alma_cli" / "core" / "doctor.py"))
+
+    _, check = islice(doctor.examine(), 2)
+
+    assert check.fact == "neither installed nor in its source tree: what it needs is not known"
+    assert (check.status, check.fix, check.fails) == ("missing", "pip install not-installed", False)

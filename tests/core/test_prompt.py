@@ -17,7 +17,7 @@ PROMPTS = [
     ("en-de", "Good day!", "Translate this from English to German:\nEnglish: Good day!\nGerman:"),
     ("is-en", "Góðan daginn", "Translate this from Icelandic to English:\nIcelandic: Góðan daginn\nEnglish:"),
     ("en-is", "Good day", "Translate this from English to Icelandic:\nEnglish: Good day\nIcelandic:"),
-    ("zh-en", "你好，世界。", "Translate this from Chinese to English:\nChinese: 你好，世界。\nEnglish:"),
+    ("zh-en", "你好世界。", "Translate this from Chinese to English:\nChinese: 你好世界。\nEnglish:"),
     ("en-zh", "Hello.", "Translate this from English to Chinese:\nEnglish: Hello.\nChinese:"),
     ("ru-en", "Привет!", "Translate this from Russian to English:\nRussian: Привет!\nEnglish:"),
     ("en-ru", "Hi!", "Translate this from English to Russian:\nEnglish: Hi!\nRussian:"),
@@ -45,7 +45,9 @@ def test_style_chat_needs_a_chat_template() -> None:
     with pytest.raises(UsageError) as caught:
         build_prompt("Ware", Direction("de", "en"), style="chat", tokenizer=merging_tokenizer())
 
-    assert caught.value.message == "prompt.style = 'chat' needs a model with a chat template, and this tokenizer has none"
+    assert (
+        caught.value.message == "prompt.style = 'chat' needs a model with a chat template, and this tokenizer has none"
+    )
     assert caught.value.hint == "use prompt.style = 'alma' or an instruction-tuned model"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from alma_cli.core.languages import Direction
 from alma_cli.data.files import Unreadable, existing_file, read_json, read_lines
 from alma_cli.data.readers import (
     Pair,
+    read_hub_documents,
     read_hub_pairs,
     read_json_documents,
     read_json_pairs,
@@ -94,7 +96,7 @@ def test_cut_off_zstandard_is_no_shorter_file(tmp_path: Path) -> None:
 
 def test_missing_files_are_named_with_the_nearest_name(tmp_path: Path) -> None:
     write(tmp_path / "news.de-en.tsv", "")
-    with pytest.raises(InputError, match=r"new\.de-en\.tsv does not exist \(did you mean 'news\.de-en\.tsv'\?\)"):
+    with pytest.raises(InputError, match=r"new\.de-en\.tsv' does not exist \(did you mean 'news\.de-en\.tsv'\?\)"):
         existing_file(tmp_path / "new.de-en.tsv")
     with pytest.raises(InputError, match="there is no folder"):
         existing_file(tmp_path / "nowhere" / "a.tsv")
@@ -200,6 +202,17 @@ def test_a_local_folder_is_read_as_a_hub_dataset(tmp_path: Path) -> None:
     assert list(read_hub_pairs(str(tmp_path), None, "train", DE_EN)) == [HALLO]
     with pytest.raises(InputError, match="Bad split: validation"):
         list(read_hub_pairs(str(tmp_path), None, "valid", DE_EN))
+
+
+def test_a_pattern_names_json_files_of_a_dataset(tmp_path: Path) -> None:
+    write(tmp_path / "part_1.jsonl", '{"content": "Hallo"}\n')
+    found = read_hub_documents(f"{tmp_path}/*.jsonl", None, "de", "content")
+    assert list(found) == [Document("de", "Hallo")]
+
+
+def test_a_published_test_set_has_the_pair_under_its_direction_and_serves_that_one_only(tmp_path: Path) -> None:
+    write(tmp_path / "test.jsonl", '{"de-en": {"de": "Hallo", "en": "Hello"}}\n')
+    assert list(read_hub_pairs(str(tmp_path), None, "test", DE_EN)) == [replace(HALLO, directed=True)]
 
 
 def test_a_hub_dataset_without_a_network_says_to_download_it(monkeypatch: pytest.MonkeyPatch) -> None:
