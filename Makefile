@@ -18,12 +18,14 @@ check: $(VENV)/ready  ## lint, format, types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-demo: $(VENV)/ready  ## the four commands, as typed, on a real model: zero-shot against fine-tuned
+demo: $(VENV)/ready  ## the four commands, as typed, on a real model: zero-shot, after stage 1, after stage 2
 	rm -rf build/demo && mkdir -p build/demo
 	cut -f1 recipes/demo/test.de-en.tsv | head -n 5 > build/demo/in.txt
 	cd build/demo && PATH="$(abspath $(VENV))/bin:$$PATH" bash -euxc '\
 		alma prepare; \
 		alma translate --model smollm2-135m; \
+		alma train --stage mono; \
+		alma translate; \
 		alma train --stage parallel; \
 		alma translate in.txt --src de --tgt en; \
 		alma translate; \

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
+from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 
 from alma_cli import __version__, console
 from alma_cli.commands import doctor, models, prepare, run, score, train, translate
-from alma_cli.errors import AlmaError, MachineError, UsageError, nearest
+from alma_cli.errors import AlmaError, Interrupted, MachineError, UsageError, nearest
 
 app = typer.Typer(
     name="alma",
     help="Turn an open language model into a translator (ALMA, arXiv 2309.11674).\n\n"
     "Try it: [bold]alma run --recipe demo[/bold] prepares data, trains, translates and scores in about ten minutes.",
-    no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     suggest_commands=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "prepare": prepare.prepare,
     "train": train.train,
     "translate": translate.translate,
@@ -31,8 +33,15 @@ COMMANDS = {
     "models": models.models,
     "doctor": doctor.doctor,
 }
+
+
+def _paragraphs(function: Callable[..., None]) -> str:
+    """A command's docstring with one line a paragraph: the terminal's width decides where lines break."""
+    return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(function) or "").split("\n\n"))
+
+
 for _name, _function in COMMANDS.items():
-    app.command(_name)(_function)
+    app.command(_name, help=_paragraphs(_function))(_function)
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,19 +61,31 @@ def _root(
 
 def main() -> None:
     """Run the command line; every user's error becomes one line on stderr and its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Results are UTF-8 in any locale, and file names the bytes that they are.
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if "_ALMA_COMPLETE" in os.environ:
+        app(prog_name="alma")  # the shell asks for completions; typer answers and exits
     sys.exit(run_command(sys.argv[1:]))
 
 
 def run_command(arguments: list[str]) -> int:
     """One command, from its words to its exit code; a bug of ours escapes with its traceback (exit 1)."""
+    command = typer.main.get_command(app)
     try:
-        code = app(args=arguments, prog_name="alma", standalone_mode=False)
+        # Not command.main(), which swallows Ctrl-C and a reader who leaves, and says nothing.
+        with command.make_context("alma", list(arguments) or ["--help"]) as context:
+            command.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return 0
+    except typer.Exit as done:
+        return done.exit_code
     except typer.TyperException as error:
         failure: AlmaError = _usage_error(error, arguments)
     except AlmaError as error:
         failure = error
+    except KeyboardInterrupt:
+        failure = Interrupted("stopped", hint="run the same command again: what is complete is not done again")
     except BrokenPipeError:
         # The reader of our stdout left (`| head`): nothing more to say, and nobody to say it to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -84,10 +105,12 @@ def _usage_error(error: typer.TyperException, arguments: list[str]) -> AlmaError
     context: Any = getattr(error, "ctx", None)
     if message.startswith("No such option") and context is not None:
         word = str(getattr(error, "option_name", ""))
-        options = [option for parameter in context.command.params for option in parameter.opts if option[0] == "-"]
+        parameters = context.command.get_params(context)
+        options = [name for one in parameters for name in (*one.opts, *one.secondary_opts) if name.startswith("--")]
         return UsageError(f"no option '{word}' in `{context.command_path}`", hint=nearest(word, options))
     if message.startswith("No such command"):
         word = next((argument for argument in arguments if not argument.startswith("-")), "")
         return UsageError(f"no command '{word}'", hint=nearest(word, COMMANDS))
-    path = context.command_path if context else "alma"
-    return UsageError(message.rstrip("."), hint=f"see `{path} --help`")
+    named = [*COMMANDS.keys() & arguments[:1]]
+    path = context.command_path if context else " ".join(["alma", *named])
+    return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"see `{path} --help`")

@@ -26,8 +26,16 @@ if TYPE_CHECKING:
     from alma_cli.decoding.translator import Translation
     from alma_cli.scoring.report import ScoreReport
 
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+
+class _Screen(Console):
+    """Leaves it to the error boundary that a reader went away (`| head`), where rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+_out = _Screen(highlight=False)
+_err = _Screen(stderr=True, highlight=False)
 _quiet = False
 
 
@@ -40,7 +48,7 @@ def be_quiet(quiet: bool) -> None:
 def note(text: str) -> None:
     """One line about what is going on."""
     if not _quiet:
-        _err.print(Text(text, style="dim"), soft_wrap=True)
+        _err.print(Text(_printable(text), style="dim"), soft_wrap=True)
 
 
 def warn(text: str) -> None:
@@ -55,7 +63,11 @@ def fail(error: AlmaError) -> None:
 
 def one_line(text: str) -> str:
     """`text` without line breaks or terminal control characters."""
-    return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    return _printable(" ".join(text.split()))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def result(text: str) -> None:

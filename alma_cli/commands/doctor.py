@@ -20,6 +20,8 @@ def doctor(
 
     The exit code is 0 if alma can work, 4 if something at its core fails. What
     is only missing among the extras is told, and is no failure.
+
+    Example: alma doctor --online
     """
     console.note("trying packages and devices: some ten seconds")
     from alma_cli.core.doctor import examine

@@ -13,6 +13,8 @@ def models(as_json: JsonOption = False) -> None:
 
     Any other model goes by its hub id, its directory, or its GGUF file. The
     network is not asked: "on this machine" is what would work offline.
+
+    Example: alma models --json
     """
     from alma_cli.core.known_models import KNOWN_MODELS
     from alma_cli.core.model_files import local_state

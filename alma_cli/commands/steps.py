@@ -12,8 +12,9 @@ from alma_cli.errors import InputError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
+    from alma_cli.core.plan import StagePlan
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
-    from alma_cli.core.stage import Finished, StagePlan
+    from alma_cli.core.stage import Finished
     from alma_cli.data.prepare import CountTokens, PreparedStage
     from alma_cli.decoding.system import System
     from alma_cli.decoding.translator import Translator
@@ -45,7 +46,7 @@ def prepare_stages(
 
 def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | None) -> StagePlan:
     """Plan a stage and show the choices that matter."""
-    from alma_cli.core.stage import plan_stage
+    from alma_cli.core.plan import plan_stage
 
     plan = plan_stage(recipe, stage, work, model=model)
     settings, steps = plan.settings, plan.steps
@@ -86,6 +87,7 @@ def translate_test_sets(
     """Translate the recipe's test sets into the work directory. Raises InputError where there are none."""
     from alma_cli.core.dataset import read_examples, split_path
     from alma_cli.core.model_files import resolve_model
+    from alma_cli.decoding.system import ZERO_SHOT
     from alma_cli.decoding.test_sets import test_sets
     from alma_cli.decoding.translator import Translator
 
@@ -111,7 +113,8 @@ def translate_test_sets(
             console.note(f"{what}: translated already; --no-resume does it again")
             continue
         if translator is None:
-            console.note(f"model {_with_note(files.name, files.note)}")
+            untrained = ", not fine-tuned here" if system.name == ZERO_SHOT else ""
+            console.note(f"model {_with_note(files.name, files.note)}{untrained}")
             translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
         found = translator.translate(one.sources, one.direction)
         one.save(console.follow_translation(found, total=len(one.sources), what=what))

@@ -51,8 +51,8 @@ def train(
     from alma_cli.core.process import set_up_process
 
     set_up_process()
+    from alma_cli.core.plan import next_stage
     from alma_cli.core.recipe_file import method_override
-    from alma_cli.core.stage import next_stage
 
     loaded = open_recipe(recipe, overrides)
     work = work_directory(loaded, out)
@@ -74,4 +74,6 @@ def train(
     finished = run_training(plan, resume=resume)
     if as_json:
         console.result_json(finished.facts)
-    console.done(f"weights are in {finished.model}", next_command=f"alma translate{recipe_words(recipe, out)}")
+    due = next_stage(loaded.recipe, work)
+    following = f"alma train --stage {due}" if due else "alma translate"
+    console.done(f"weights are in {finished.model}", next_command=following + recipe_words(recipe, out))

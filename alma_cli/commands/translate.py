@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,12 +23,13 @@ from alma_cli.commands.options import (
     work_directory,
 )
 from alma_cli.commands.steps import translate_test_sets
-from alma_cli.errors import UsageError
+from alma_cli.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
+    from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.recipe import Recipe
-    from alma_cli.decoding.system import System
+    from alma_cli.documents.text import TextDocument
 
 
 def translate(
@@ -40,7 +42,7 @@ def translate(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where the translation goes; else stdout.")
     ] = None,
     model: ModelOption = None,
-    beams: Annotated[int | None, typer.Option("--beams", min=1, help="Beams; 1 is greedy.")] = None,
+    beams: Annotated[int | None, typer.Option("--beams", metavar="N", min=1, help="Beams; 1 is greedy.")] = None,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
@@ -64,8 +66,6 @@ def translate(
     work = work_directory(loaded, out)
     directions = _directions(loaded.recipe, src, tgt, one=input_ is not None)
     system = system_of(loaded.recipe, work, model)
-    if system.name == ZERO_SHOT and model is None:
-        console.warn(f"no stage of recipe {loaded.recipe.name} is finished in {work}: the base model is not fine-tuned")
     if input_ is None:
         if output is not None:
             raise UsageError("--output needs an INPUT file", hint="test sets go to translations/ in the work directory")
@@ -74,17 +74,28 @@ def translate(
             f"translations are in {work / 'translations'}", next_command=f"alma score{recipe_words(recipe, out)}"
         )
         return
-    _translate_file(loaded.recipe, system, input_, output, directions[0])
+    from alma_cli.core.model_files import resolve_model
+
+    document = _read_input(input_, output)
+    files = resolve_model(system.model)
+    if system.name == ZERO_SHOT and model is None:
+        console.warn(f"no stage of recipe {loaded.recipe.name} is finished in {work}: the base model is not fine-tuned")
+    rendered = _translated(document, loaded.recipe, files, directions[0], what=f"{input_} {directions[0]}")
+    if output is None:
+        sys.stdout.buffer.write(rendered)
+    else:
+        _write(output, rendered)
+        console.done(f"{len(document.segments)} lines translated into {output}")
 
 
 def _directions(recipe: Recipe, src: str | None, tgt: str | None, *, one: bool) -> tuple[Direction, ...]:
     """The directions of the recipe that fit --src and --tgt, or the one they name. Raises UsageError."""
     from alma_cli.core.languages import Direction, language
 
-    if src and tgt:
-        return (Direction.parse(f"{src}-{tgt}"),)
     for code in filter(None, (src, tgt)):
         language(code)
+    if src and tgt:
+        return (Direction.parse(f"{src}-{tgt}"),)
     fitting = tuple(d for d in recipe.direction_pairs if src in (None, d.source) and tgt in (None, d.target))
     if one and len(fitting) != 1:
         missing = " and ".join(name for name, value in (("--src", src), ("--tgt", tgt)) if not value)
@@ -96,30 +107,25 @@ def _directions(recipe: Recipe, src: str | None, tgt: str | None, *, one: bool) 
     return fitting
 
 
-def _translate_file(recipe: Recipe, system: System, name: str, output: Path | None, direction: Direction) -> None:
+def _read_input(name: str, output: Path | None) -> TextDocument:
+    """The file, or stdin; all that can be wrong with it or the output comes out before a model is loaded."""
     from alma_cli.core.text_files import read_bytes
     from alma_cli.documents.text import read_document
 
     content = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
-    document = read_document(content, "stdin" if name == "-" else name)
     if output is not None:
         _require_writable(output, name)
-    from alma_cli.core.model_files import resolve_model
+    return read_document(content, "stdin" if name == "-" else name)
+
+
+def _translated(document: TextDocument, recipe: Recipe, files: ModelFiles, direction: Direction, *, what: str) -> bytes:
     from alma_cli.decoding.translator import Translator
 
-    files = resolve_model(system.model)
     console.note(f"model {files.name}" + (f", {files.note}" if files.note else ""))
     translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
     found = translator.translate(document.segments, direction)
-    translations = console.follow_translation(found, total=len(document.segments), what=f"{name} {direction}")
-    rendered = document.render([t.text for t in sorted(translations, key=lambda t: t.index)])
-    if output is None:
-        sys.stdout.buffer.write(rendered)
-        return
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(rendered)
-    temporary.replace(output)
-    console.done(f"{len(translations)} lines translated into {output}")
+    translations = console.follow_translation(found, total=len(document.segments), what=what)
+    return document.render([t.text for t in sorted(translations, key=lambda t: t.index)])
 
 
 def _require_writable(output: Path, name: str) -> None:
@@ -130,5 +136,28 @@ def _require_writable(output: Path, name: str) -> None:
         raise UsageError(f"--output {output}: there is no directory {output.parent}")
     if output.exists() and name != "-" and output.samefile(name):
         raise UsageError(f"--output {output} is the input itself", hint="name another file")
-    if not os.access(output.parent, os.W_OK):
-        raise UsageError(f"--output {output}: no permission to write in {output.parent}")
+    if _is_device(output):
+        return
+    try:
+        with TemporaryFile(dir=output.resolve().parent):
+            pass
+    except OSError as error:
+        raise MachineError(f"--output {output}: cannot write there: {error.strerror}") from None
+
+
+def _write(output: Path, content: bytes) -> None:
+    """Put the translation in place, complete or not at all; a device or a pipe is written to as it is."""
+    if _is_device(output):
+        output.write_bytes(content)
+        return
+    output = output.resolve()  # behind a link: the link stays
+    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file()

@@ -12,7 +12,11 @@ from alma_cli.core.known_models import cache_directory
 from alma_cli.errors import InputError
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
+
+# token_type in a GGUF file
+_CONTROL, _USER_DEFINED = 3, 4
 
 
 def converted_directory(name: str, file: Path) -> Path:
@@ -60,22 +64,24 @@ def convert_gguf(file: Path, target: Path) -> None:
 def _metadata(file: Path) -> dict[str, Any]:
     from gguf import GGUFReader
 
-    return {key: field.contents() for key, field in GGUFReader(file).fields.items() if "tokens" not in key}
+    return {key: field.contents() for key, field in GGUFReader(file).fields.items()}
 
 
 def _tokenizer(file: Path, metadata: dict[str, Any]) -> PreTrainedTokenizerBase:
     """The file's tokenizer with the special tokens its metadata names.
 
-    transformers 4.57 and 5 differ in what they make of the same file (BOS added or not, another EOS), so only the
-    vocabulary and merges are taken from them. BOS is never added here: `alma.json` says whether it has to be.
+    transformers 4.57 and 5 make different tokenizers of the same file (another algorithm for SentencePiece, BOS added
+    or not, another EOS), so only byte-level BPE is taken from them. BOS is never added here: `alma.json` says whether
+    it has to be.
     """
     from tokenizers import decoders
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-    loaded = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    backend = loaded.backend_tokenizer
-    backend.post_processor = None
-    if metadata["tokenizer.ggml.model"] == "gpt2":
+    if metadata["tokenizer.ggml.model"] == "llama":
+        backend = _sentencepiece(metadata)
+    else:
+        backend = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).backend_tokenizer
+        backend.post_processor = None
         backend.decoder = decoders.ByteLevel()
     special = {}
     for key, field in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
@@ -87,3 +93,40 @@ def _tokenizer(file: Path, metadata: dict[str, Any]) -> PreTrainedTokenizerBase:
         clean_up_tokenization_spaces=False,
         **special,
     )
+
+
+def _sentencepiece(metadata: dict[str, Any]) -> Tokenizer:
+    """A SentencePiece BPE model from its pieces and scores: two pieces merge if they make one, the best score first."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+
+    pieces: list[str] = metadata["tokenizer.ggml.tokens"]
+    scores: list[float] = metadata["tokenizer.ggml.scores"]
+    kinds: list[int] = metadata["tokenizer.ggml.token_type"]
+    rank = {piece: index for index, piece in enumerate(pieces)}
+    merges = []
+    for piece, score in zip(pieces, scores, strict=True):
+        halves = ((piece[:cut], piece[cut:]) for cut in range(1, len(piece)))
+        found = [(left, right) for left, right in halves if left in rank and right in rank]
+        merges += [(-score, rank[left], rank[right], left, right) for left, right in found]
+    backend = Tokenizer(
+        models.BPE(
+            vocab=rank,
+            merges=[(left, right) for *_, left, right in sorted(merges)],
+            unk_token=pieces[int(metadata["tokenizer.ggml.unknown_token_id"])],
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    prefixed = metadata.get("tokenizer.ggml.add_space_prefix", True)
+    steps = [normalizers.Prepend("\u2581"), normalizers.Replace(" ", "\u2581")]
+    backend.normalizer = normalizers.Sequence(steps if prefixed else steps[1:])
+    pieces_to_text = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence([*pieces_to_text, *([decoders.Strip(" ", 1, 0)] if prefixed else [])])
+    by_kind: dict[int, list[str]] = {}
+    for piece, kind in zip(pieces, kinds, strict=True):
+        by_kind.setdefault(kind, []).append(piece)
+    backend.add_special_tokens(
+        [AddedToken(piece, normalized=False, special=True) for piece in by_kind.get(_CONTROL, ())]
+    )
+    backend.add_tokens([AddedToken(piece, normalized=False) for piece in by_kind.get(_USER_DEFINED, ())])
+    return backend

@@ -13,11 +13,13 @@ import torch
 
 from alma_cli.core.examples import Batch
 from alma_cli.core.objective import Objective
+from alma_cli.core.process import explained_memory_errors
 from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_WHEN_MEMORY_ENDS = "lower the stage's tokens_per_micro_batch, or set gradient_checkpointing = true"
 Autocast = Callable[[], AbstractContextManager[None]]
 
 
@@ -54,10 +56,11 @@ def train_steps(
         target_tokens = sum(batch.target_tokens for batch in batches)
         total = 0.0
         for batch in batches:
-            with autocast():
-                loss = objective(model, batch.to(device))
-            (loss / target_tokens).backward()
-            total += loss.item()
+            with explained_memory_errors(_WHEN_MEMORY_ENDS):
+                with autocast():
+                    loss = objective(model, batch.to(device))
+                (loss / target_tokens).backward()
+                total += loss.item()
         if not math.isfinite(total):
             raise UsageError(f"the loss is {total} at step {step}", hint="lower stages.*.learning_rate")
         gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm).item()
@@ -79,7 +82,7 @@ def mean_loss(model: PreTrainedModel, batches: Iterable[Batch], *, objective: Ob
     model.eval()
     total, target_tokens = 0.0, 0
     for batch in batches:
-        with autocast():
+        with explained_memory_errors(_WHEN_MEMORY_ENDS), autocast():
             total += objective(model, batch.to(device)).item()
         target_tokens += batch.target_tokens
     model.train(was_training)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +90,22 @@ def download(hub_id: str) -> Path:
         ) from None
     except HfHubHTTPError as error:
         raise MachineError(f"the hub did not give '{hub_id}': {str(error).splitlines()[0]}") from None
+    except _transport_errors() as error:
+        why = str(error).split("\n")[0] or type(error).__name__
+        raise MachineError(
+            f"the download of '{hub_id}' broke off: {why}",
+            hint="check the connection and the free space, then run the same command: it goes on where it was",
+        ) from None
     if not any((directory / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise MachineError(f"'{hub_id}' was only partly downloaded", hint="run the command again")
     return directory
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """What a broken connection or a full disk raises; the hub's client has had three HTTP libraries (requests' errors
+    are OSErrors)."""
+    clients = [importlib.import_module(name) for name in ("httpx2", "httpx") if importlib.util.find_spec(name)]
+    return (OSError, *(client.HTTPError for client in clients))
 
 
 def hub_copy(hub_id: str) -> Path | None:
@@ -117,8 +132,7 @@ def local_state(model: KnownModel) -> Literal["hub cache", "converted", "wheel",
 
 def _from_directory(name: str, path: Path) -> ModelFiles:
     if (path / "adapter_config.json").is_file():
-        base = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))["base_model_name_or_path"]
-        files = resolve_model(base)
+        files = resolve_model(_base_named_in(path / "adapter_config.json"))
         return ModelFiles(name, files.weights, adapter=path, note=files.note)
     if (path / "config.json").is_file():
         return ModelFiles(name, path, note=_note_of(path))
@@ -129,6 +143,16 @@ def _from_directory(name: str, path: Path) -> ModelFiles:
         f"'{name}' is a directory, but no model",
         hint="it has neither config.json, adapter_config.json nor a finished stage",
     )
+
+
+def _base_named_in(config: Path) -> str:
+    try:
+        base = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except ValueError:
+        base = None
+    if not isinstance(base, str) or not base:
+        raise InputError(f"{config} does not name its base model", hint="set its base_model_name_or_path")
+    return base
 
 
 def _weights_and_adapter(path: Path) -> tuple[Path, Path | None, str]:

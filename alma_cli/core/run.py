@@ -119,6 +119,10 @@ class StageDirectory:
             torch.cuda.set_rng_state_all(state["random"]["cuda"])
         return Progress(**json.loads((directory / "progress.json").read_text()))
 
+    def newest_step(self) -> int:
+        """The step of the newest checkpoint, 0 where there is none."""
+        return max(self._steps(), default=0)
+
     def load_weights(self, model: PreTrainedModel, step: int) -> None:
         """Put one checkpoint's trainable weights in place."""
         from safetensors.torch import load_file

@@ -8,10 +8,9 @@ in the languages, `parallel` reads sentence pairs whose prompt carries no loss. 
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,26 +18,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import alma_cli
-from alma_cli.core.dataset import read_documents, read_examples, split_path
-from alma_cli.core.examples import (
-    Batch,
-    StepPlan,
-    TextFormat,
-    TokenizedExample,
-    micro_batches,
-    pack_documents,
-    tokenize_examples,
-)
+from alma_cli.core.examples import Batch, micro_batches
 from alma_cli.core.loop import StepReport, adamw, learning_rate_schedule, mean_loss, train_steps
-from alma_cli.core.model import Precision, add_lora, load_model, precision_of, save_model, text_format_of, tokenizer_of
-from alma_cli.core.model_files import ModelFiles, resolve_model
+from alma_cli.core.model import add_lora, load_model, save_model
+from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.objective import negative_log_likelihood
-from alma_cli.core.recipe import STAGES, MonoStage, ParallelStage, Recipe, StageName, StageSettings
-from alma_cli.core.run import Progress, StageDirectory
-from alma_cli.errors import InputError, Interrupted, UsageError
+from alma_cli.core.plan import StagePlan
+from alma_cli.core.run import Progress
+from alma_cli.errors import Interrupted
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True)
@@ -66,110 +56,18 @@ class Finished:
     already: bool = False
 
 
+_GO_ON = "the same command goes on from there"
 StageEvent = StepReport | ValidationReport | Resumed | Finished
 
 
-@dataclass(frozen=True)
-class StagePlan:
-    """Everything a stage will do, before it does it."""
-
-    name: StageName
-    recipe: Recipe
-    settings: StageSettings
-    directory: StageDirectory
-    base: ModelFiles
-    precision: Precision
-    tokenizer: PreTrainedTokenizerBase
-    text_format: TextFormat
-    train: list[TokenizedExample]
-    valid: list[TokenizedExample]
-    dropped: dict[str, int]  # training examples left out, by reason
-    data_sha256: str
-    steps: StepPlan
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What must be the same for a run to be resumed."""
-        settings = self.settings.model_dump(mode="json", exclude={"keep_checkpoints"})
-        base = {"weights": str(self.base.weights.resolve()), "adapter": str(self.base.adapter or "")}
-        text_format = asdict(self.text_format)
-        return {
-            "stage": self.name,
-            "seed": self.recipe.seed,
-            "base": base,
-            "data_sha256": self.data_sha256,
-            "text_format": text_format,
-            "settings": settings,
-        }
-
-
-def base_of_stage(recipe: Recipe, stage: StageName, work: Path, model: str | None) -> str:
-    """What a stage starts from: `model` if given, else the stage before it, else the recipe's base model.
-
-    Raises UsageError where the recipe has an earlier stage that is not finished.
-    """
-    if model is not None:
-        return model
-    names = recipe.stage_names
-    earlier = names[: names.index(stage)]
-    if not earlier:
-        return recipe.model
-    if StageDirectory(work / earlier[-1]).finished is None:
-        raise UsageError(
-            f"stage {stage} of recipe {recipe.name} starts from stage {earlier[-1]}, which is not finished in {work}",
-            hint=f"run `alma train --stage {earlier[-1]}` first, or name a start with --model",
-        )
-    return str(work / earlier[-1] / "model")
-
-
-def next_stage(recipe: Recipe, work: Path) -> StageName | None:
-    """The first stage of the recipe that is not finished."""
-    return next((name for name in recipe.stage_names if StageDirectory(work / name).finished is None), None)
-
-
-def newest_finished_stage(work: Path) -> StageName | None:
-    """The last stage that is finished in a work directory."""
-    return next((name for name in reversed(STAGES) if StageDirectory(work / name).finished is not None), None)
-
-
-def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | None = None) -> StagePlan:
-    """Read and tokenise a stage's data and decide its steps. Raises InputError where there is no data."""
-    settings = recipe.stage(stage)
-    if settings is None:
-        raise UsageError(f"recipe {recipe.name} has no stage {stage}", hint=f"it has: {', '.join(recipe.stage_names)}")
-    base = resolve_model(base_of_stage(recipe, stage, work, model))
-    tokenizer = tokenizer_of(base)
-    text_format = text_format_of(base, tokenizer, recipe.prompt.style)
-    train_file, valid_file = (split_path(work / "data", stage, split) for split in ("train", "valid"))
-    if not train_file.is_file():
-        raise InputError(f"no training data in {train_file}", hint=f"run `alma prepare --stage {stage}` first")
-    train, dropped = _tokenized(train_file, tokenizer, text_format, settings)
-    valid, _ = _tokenized(valid_file, tokenizer, text_format, settings)
-    if not train:
-        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the file is empty"
-        raise InputError(f"nothing to train on in {train_file}: {why}")
-    return StagePlan(
-        name=stage,
-        recipe=recipe,
-        settings=settings,
-        directory=StageDirectory(work / stage),
-        base=base,
-        precision=precision_of(settings.precision),
-        tokenizer=tokenizer,
-        text_format=text_format,
-        train=train,
-        valid=valid,
-        dropped=dropped,
-        data_sha256=_sha256(train_file, valid_file),
-        steps=StepPlan(len(train), settings.examples_per_step, settings.epochs, settings.max_steps, recipe.seed),
-    )
-
-
-def run_stage(plan: StagePlan, *, resume: bool = True) -> Iterator[StageEvent]:
+def run_stage(
+    plan: StagePlan, *, resume: bool = True, stop: Callable[[], bool] = lambda: False
+) -> Iterator[StageEvent]:
     """Train, from the start or from the newest checkpoint, and yield what happens; the last event is Finished.
 
-    Raises UsageError where the directory holds a run with other settings, Interrupted after Ctrl-C (what
-    came after the last checkpoint is done again).
+    `stop` is asked after each step: True writes a checkpoint and raises Interrupted. A KeyboardInterrupt raises it
+    without one, since it may come in the middle of a step; what came after the last checkpoint is then done again.
+    Raises UsageError where the directory holds a run with other settings.
     """
     directory, settings = plan.directory, plan.settings
     directory.begin(plan.identity, resume=resume)
@@ -212,13 +110,16 @@ def run_stage(plan: StagePlan, *, resume: bool = True) -> Iterator[StageEvent]:
             )
             directory.log(asdict(report))
             yield report
-            if report.step in _validation_steps(plan):
-                progress = yield from _validated(plan, model, progress)
+            if (due := report.step in _validation_steps(plan)) or stop():
+                if due:
+                    progress = yield from _validated(plan, model, progress)
                 directory.save_checkpoint(progress, model, optimizer, keep=settings.keep_checkpoints)
+            if stop():
+                raise Interrupted(f"stopped after step {report.step} of {plan.steps.steps}", hint=_GO_ON)
     except KeyboardInterrupt:
+        kept = directory.newest_step()
         raise Interrupted(
-            f"stopped during step {progress.step + 1} of {plan.steps.steps}",
-            hint=f"the same command goes on from the last checkpoint in {directory.checkpoints}",
+            f"stopped during step {progress.step + 1} of {plan.steps.steps}; {kept} steps are kept", hint=_GO_ON
         ) from None
 
     if progress.best_step:
@@ -227,23 +128,6 @@ def run_stage(plan: StagePlan, *, resume: bool = True) -> Iterator[StageEvent]:
     facts = _facts(plan, progress)
     directory.finish(facts)
     yield Finished(directory.model, facts)
-
-
-def _tokenized(
-    file: Path, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, settings: StageSettings
-) -> tuple[list[TokenizedExample], dict[str, int]]:
-    if isinstance(settings, MonoStage):
-        blocks, left_over = pack_documents(tokenizer, text_format, read_documents(file), settings.block_tokens)
-        return blocks, {"tokens_after_the_last_full_block": left_over} if left_over else {}
-    assert isinstance(settings, ParallelStage), f"{settings=}"
-    examples, dropped = tokenize_examples(
-        tokenizer,
-        text_format,
-        read_examples(file),
-        max_prompt_tokens=settings.max_prompt_tokens,
-        max_target_tokens=settings.max_target_tokens,
-    )
-    return examples, dict(dropped)
 
 
 def _merged_base(plan: StagePlan) -> Path:
@@ -343,11 +227,3 @@ def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
             "peft": peft.__version__,
         },
     }
-
-
-def _sha256(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()

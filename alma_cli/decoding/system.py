@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from alma_cli.core.plan import newest_finished_stage
 from alma_cli.core.recipe import Recipe
-from alma_cli.core.stage import newest_finished_stage
 
 ZERO_SHOT = "zero-shot"
 

@@ -18,6 +18,7 @@ from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.process import explained_memory_errors
 from alma_cli.core.prompt import PromptStyle, one_line
 from alma_cli.core.recipe import DecodingSettings
+from alma_cli.errors import InputError
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -59,19 +60,21 @@ class Translator:
         full = [index for index, source in enumerate(sources) if source.strip()]
         for index in set(range(len(sources))) - set(full):
             yield Translation(index, "", 0, reached_limit=False, source_cut=False)
+        if not full:
+            return
         lines = [one_line(sources[index]) for index in full]
         prompts = dict(zip(full, prompt_ids(self.tokenizer, self.text_format, lines, direction), strict=True))
         empty_prompt = len(prompt_ids(self.tokenizer, self.text_format, [""], direction)[0])
         cut = self._cut_to_window(prompts, dict(zip(full, lines, strict=True)), direction, empty_prompt)
         for batch in _batches(prompts, self.settings.tokens_per_batch):
-            longest = len(prompts[batch[0]])
+            limits = [self._limit(len(prompts[index]) - empty_prompt) for index in batch]
             with explained_memory_errors("lower decoding.tokens_per_batch or decoding.beams"):
-                rows = self._generate([prompts[index] for index in batch], self._limit(longest - empty_prompt))
+                rows = self._generate([prompts[index] for index in batch], limits)
             for index, (ids, stopped) in zip(batch, rows, strict=True):
                 text = self.tokenizer.decode(ids, skip_special_tokens=True)
                 assert isinstance(text, str)
                 # The stop may be a line break that the last token carries; nothing after it is the translation.
-                text = text.strip().split("\n")[0].strip()
+                text = one_line(text.strip().split("\n")[0])
                 yield Translation(index, text, len(ids), reached_limit=not stopped, source_cut=index in cut)
 
     def _limit(self, source_tokens: int) -> int:
@@ -81,11 +84,19 @@ class Translator:
     def _cut_to_window(
         self, prompts: dict[int, list[int]], sources: dict[int, str], direction: Direction, empty_prompt: int
     ) -> set[int]:
-        """Shorten the sources, never the prompt's end, of prompts that leave no room to answer; say which."""
+        """Shorten the sources, never the prompt's end, of prompts that leave no room to answer; say which.
+
+        Raises InputError where not even an empty source leaves room.
+        """
         window = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         if window is None:
             return set()
         room = window - min(self.settings.max_new_tokens, window // 2)
+        if room <= empty_prompt:
+            raise InputError(
+                f"{self.files.name} reads {window} tokens at most: too few for the prompt and decoding.max_new_tokens",
+                hint="lower decoding.max_new_tokens or take a model with a longer window",
+            )
         too_long = {index for index, ids in prompts.items() if len(ids) > room}
         for index in too_long:
             source = sources[index]
@@ -96,8 +107,10 @@ class Translator:
         return too_long
 
     @torch.inference_mode()
-    def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[tuple[list[int], bool]]:
-        """For each prompt its new ids without stop tokens, and whether a stop token ended them."""
+    def _generate(self, prompts: list[list[int]], limits: list[int]) -> list[tuple[list[int], bool]]:
+        """For each prompt its new ids without stop tokens, at most its limit of them, and whether a stop ended them."""
+        from transformers import StoppingCriteriaList
+
         longest = max(map(len, prompts))
         input_ids = torch.zeros(len(prompts), longest, dtype=torch.int64)  # (B, T), left-padded
         attention_mask = torch.zeros_like(input_ids)
@@ -108,9 +121,10 @@ class Translator:
         output = model.generate(
             input_ids=input_ids.to(self.model.device),
             attention_mask=attention_mask.to(self.model.device),
-            generation_config=self._generation_config(max_new_tokens),
+            generation_config=self._generation_config(max(limits)),
+            stopping_criteria=StoppingCriteriaList([_row_limits(limits, longest, self.model.device)]),
         )
-        return [self._until_stop(row) for row in output[:, longest:].tolist()]
+        return [self._until_stop(row[:limit]) for row, limit in zip(output[:, longest:].tolist(), limits, strict=True)]
 
     def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
         from transformers import GenerationConfig
@@ -132,6 +146,17 @@ class Translator:
             if token in stops:
                 return ids[:position], True
         return ids, False
+
+
+def _row_limits(limits: list[int], prompt_tokens: int, device: torch.device) -> Any:
+    """Stops each row of a batch at its own limit, so that its neighbours do not change its translation."""
+    bounds = torch.tensor(limits, device=device)
+
+    def reached(input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        # A beam search asks about several candidates a row.
+        return input_ids.shape[1] - prompt_tokens >= bounds.repeat_interleave(len(input_ids) // len(bounds))
+
+    return reached
 
 
 def _keep_output_layer_small(model: Any) -> None:

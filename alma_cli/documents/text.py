@@ -31,8 +31,8 @@ class TextDocument:
 def read_document(content: bytes, name: str) -> TextDocument:
     """The document in a file's bytes. Raises InputError where they are empty or not UTF-8 text (with the line)."""
     text = decode_text(content, name)
-    if not text.strip():
-        raise InputError(f"'{name}' has no text to translate")
+    if not text:
+        raise InputError(f"'{name}' is empty")
     segments, frames = [], []
     for line in text.split("\n")[: None if text[-1] != "\n" else -1]:
         segment = line.strip()

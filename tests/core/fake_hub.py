@@ -20,14 +20,17 @@ class FakeHub:
 
     repositories: dict[str, Path]
     gated: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()  # files whose connection is lost half-way
     endpoint: str = ""
     served: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def fake_hub(repositories: dict[str, Path], *, gated: tuple[str, ...] = ()) -> Iterator[FakeHub]:
+def fake_hub(
+    repositories: dict[str, Path], *, gated: tuple[str, ...] = (), broken: tuple[str, ...] = ()
+) -> Iterator[FakeHub]:
     """Serve until the block ends."""
-    hub = FakeHub(repositories, gated)
+    hub = FakeHub(repositories, gated, broken)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -75,7 +78,9 @@ def fake_hub(repositories: dict[str, Path], *, gated: tuple[str, ...] = ()) -> I
             self.send_header("X-Repo-Commit", COMMIT)
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                lost = self.path.rsplit("/", 1)[-1] in hub.broken
+                self.wfile.write(body[: len(body) // 2] if lost else body)
+                self.close_connection = lost
 
         def refuse(self, status: int, code: str) -> None:
             self.send_response(status)

@@ -94,7 +94,7 @@ def test_every_label_of_a_pair_is_where_the_picture_says() -> None:
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
-@pytest.mark.parametrize("target", ["The goods cost less.", ") is odd", ":) is odder", "</s>", "naïve – 你好"])
+@pytest.mark.parametrize("target", ["The goods cost less.", ") is odd", ":) is odder", "</s>", "naïve 你好"])
 def test_labels_are_the_target_and_one_eos(name: str, target: str, named: NamedTokenizer) -> None:
     tokenizer, text_format = named(name)
 

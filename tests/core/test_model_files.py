@@ -182,6 +182,28 @@ def test_a_name_that_no_hub_can_have_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize("content", ["{", "{}", '{"base_model_name_or_path": null}', '{"base_model_name_or_path": ""}'])
+def test_an_adapter_that_names_no_base_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(content)
+
+    with pytest.raises(InputError) as caught:
+        resolve_model(str(tmp_path))
+
+    assert str(caught.value) == (
+        f"{tmp_path / 'adapter_config.json'} does not name its base model (set its base_model_name_or_path)"
+    )
+
+
+def test_an_adapter_whose_base_is_gone_names_the_base(tmp_path: Path) -> None:
+    (tmp_path / "bases").mkdir()
+    directory = adapter(tmp_path / "adapter", tmp_path / "bases" / "gone")
+
+    with pytest.raises(UsageError) as caught:
+        resolve_model(str(directory))
+
+    assert caught.value.message == f"model '{tmp_path / 'bases' / 'gone'}' does not exist"
+
+
 # --- the hub ----------------------------------------------------------------------------------------------------
 
 
@@ -252,7 +274,8 @@ def refusing_hub(tiny_model: Path) -> FakeHub:
     [
         (
             "meta/llama",
-            "MachineError: 'meta/llama' is gated (accept its terms at huggingface.co/meta/llama and run `hf auth login`)",
+            "MachineError: 'meta/llama' is gated "
+            "(accept its terms at huggingface.co/meta/llama and run `hf auth login`)",
         ),
         (
             "llama-2-7b",
@@ -288,6 +311,14 @@ def test_the_hubs_refusals_are_explained(name: str, message: str, refusing_hub: 
 )
 def test_without_the_hub_the_error_is_one_line(name: str, message: str, tmp_path: Path) -> None:
     assert in_new_process(f"resolve_model({name!r})", endpoint=NOWHERE, home=tmp_path / "hf") == message
+
+
+def test_a_connection_that_breaks_during_the_download_is_one_line(hub_repository: Path, tmp_path: Path) -> None:
+    with fake_hub({"someone/tiny": hub_repository}, broken=("model.safetensors",)) as hub:
+        printed = in_new_process("resolve_model('someone/tiny')", endpoint=hub.endpoint, home=tmp_path / "hf")
+
+    assert printed.startswith("MachineError: the download of 'someone/tiny' broke off: ")
+    assert printed.endswith("then run the same command: it goes on where it was)")
 
 
 def test_a_download_without_a_config_is_not_taken_for_a_model(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from alma_cli.core.loop import StepReport, adamw
+from alma_cli.core.plan import plan_stage
 from alma_cli.core.recipe import Recipe
 from alma_cli.core.run import Progress, StageDirectory, trainable_weights
-from alma_cli.core.stage import Finished, Resumed, StageEvent, plan_stage, run_stage
+from alma_cli.core.stage import Finished, Resumed, StageEvent, run_stage
 from alma_cli.errors import Interrupted, UsageError
 from tests.core.conftest import MakeRecipe
 from tests.tiny import tiny_llama
@@ -141,7 +142,8 @@ def test_a_run_killed_by_the_kernel_resumes_to_the_same_bytes(
         "import sys, torch; torch.set_num_threads(1)\n"
         "from pathlib import Path\n"
         "from alma_cli.core.recipe import Recipe\n"
-        "from alma_cli.core.stage import plan_stage, run_stage\n"
+        "from alma_cli.core.plan import plan_stage\n"
+        "from alma_cli.core.stage import run_stage\n"
         "recipe = Recipe.model_validate_json(sys.argv[1])\n"
         "list(run_stage(plan_stage(recipe, 'parallel', Path(sys.argv[2]))))\n"
     )
@@ -173,12 +175,27 @@ def test_ctrl_c_says_what_was_kept_and_how_to_go_on(make_recipe: MakeRecipe, wor
         events.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
 
     assert step.step == 3
-    assert caught.value.message == "stopped during step 4 of 6"
-    assert caught.value.hint == (
-        f"the same command goes on from the last checkpoint in {work / 'parallel' / 'checkpoints'}"
-    )
+    assert caught.value.message == "stopped during step 4 of 6; 2 steps are kept"
+    assert caught.value.hint == "the same command goes on from there"
     assert caught.value.exit_code == 130
     assert [path.name for path in (work / "parallel" / "checkpoints").iterdir()] == ["step-000002"]
+
+
+def test_a_wish_to_stop_keeps_every_step_and_the_run_ends_with_the_same_bits(
+    make_recipe: MakeRecipe, work: Path, uninterrupted: Path
+) -> None:
+    recipe = make_recipe(parallel={"method": "lora"})
+    steps: list[int] = []
+
+    with pytest.raises(Interrupted) as caught:
+        for event in run_stage(plan_stage(recipe, "parallel", work), stop=lambda: 3 in steps):
+            steps += [event.step] if isinstance(event, StepReport) else []
+
+    assert caught.value.message == "stopped after step 3 of 6"
+    assert (work / "parallel" / "checkpoints" / "step-000003").is_dir()  # not a step with a validation
+    train(recipe, work)
+    train(recipe, uninterrupted)
+    assert weights(work) == weights(uninterrupted)
 
 
 # --- other settings, done already, afresh -----------------------------------------------------------------------

@@ -18,17 +18,10 @@ from alma_cli.core.loop import StepReport, mean_loss
 from alma_cli.core.model import load_model, precision_of
 from alma_cli.core.model_files import resolve_model
 from alma_cli.core.objective import negative_log_likelihood
+from alma_cli.core.plan import newest_finished_stage, next_stage, plan_stage
 from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
-from alma_cli.core.stage import (
-    Finished,
-    StageEvent,
-    ValidationReport,
-    newest_finished_stage,
-    next_stage,
-    plan_stage,
-    run_stage,
-)
+from alma_cli.core.stage import Finished, StageEvent, ValidationReport, run_stage
 from alma_cli.errors import InputError, UsageError
 from tests.core.conftest import MakeRecipe
 
@@ -285,6 +278,17 @@ def test_a_named_model_takes_the_place_of_the_stage_before(
     plan = plan_stage(make_recipe(mono={}, parallel={}), "parallel", work, model=str(tiny_model))
 
     assert plan.base.weights == tiny_model
+
+
+def test_a_stage_does_not_start_from_its_own_output_which_it_would_delete(make_recipe: MakeRecipe, work: Path) -> None:
+    recipe = make_recipe(parallel={"method": "lora"})
+    train(recipe, "parallel", work)
+
+    with pytest.raises(UsageError) as caught:
+        plan_stage(recipe, "parallel", work, model=str(work))
+
+    assert caught.value.message == f"stage parallel cannot start from its own output in {work / 'parallel'}"
+    assert caught.value.hint == "--out DIR trains elsewhere"
 
 
 def test_missing_data_says_how_to_prepare_it(make_recipe: MakeRecipe, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_json_is_the_manifest(folder: Path, capsys: pytest.CaptureFixture[str]) 
     [
         (("--stage", "paralel"), 2, "there is no stage 'paralel' (did you mean 'parallel'?)"),
         (("--stage", "mono"), 2, "recipe tiny has no stage mono (its stages: parallel)"),
-        (("--source", "trian.de-en.tsv"), 3, "'trian.de-en.tsv' does not exist (did you mean 'train.de-en.tsv'?)"),
+        (("--source", "trian.de-en.tsv"), 3, "trian.de-en.tsv' does not exist (did you mean 'train.de-en.tsv'?)"),
         (("--source", "empty.de-en.tsv"), 3, "empty.de-en.tsv is empty (take it out of the sources)"),
         (
             ("--source", "utf16.de-en.tsv"),
@@ -70,7 +70,7 @@ def test_json_is_the_manifest(folder: Path, capsys: pytest.CaptureFixture[str]) 
         (("--source", "nul.de-en.tsv"), 3, "no pair is left to train on, of 1 read (control_characters 1)"),
         (("--source", "cut.de-en.json"), 3, "cut.de-en.json line 2 column 1 is not JSON"),
         (("--source", "short.{lang}"), 3, "short.en ends after line 1"),
-        (("--source", "gone.{lang}"), 3, "'gone.de' does not exist"),
+        (("--source", "gone.{lang}"), 3, "gone.de' does not exist"),
         (("--source", "."), 3, "has no file of the ALMA layout for the recipe"),
         (("--source", "broken.de-en.tsv.gz"), 3, "broken.de-en.tsv.gz cannot be decompressed"),
         (("--source", "rows.csv"), 2, "rows.csv does not tell its format (.json, .jsonl, .tsv, or set `format`)"),

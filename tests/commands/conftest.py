@@ -1,0 +1,60 @@
+"""A folder to type commands in: a recipe of both stages, its data, a text to translate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+RECIPE = """
+name = "tiny"
+model = "{model}"
+directions = ["de-en", "en-de"]
+[data.mono]
+sources = [{{ path = "mono.de.txt", language = "de" }}, {{ path = "mono.en.txt", language = "en" }}]
+held_out_documents = 4
+[data.parallel]
+sources = [{{ path = "train.de-en.tsv" }}, {{ path = "valid.de-en.tsv" }}, {{ path = "test.de-en.tsv" }}]
+[stages.mono]
+block_tokens = 32
+max_steps = 3
+examples_per_step = 8
+validations = 1
+[stages.parallel]
+max_steps = 3
+examples_per_step = 8
+validations = 1
+[decoding]
+beams = 2
+max_new_tokens = 8
+"""
+WORDS = {"Hund": "dog", "Katze": "cat", "Haus": "house", "Baum": "tree", "Ware": "goods", "Wort": "word"}
+PAIRS = [f"{a} und {b}\t{WORDS[a]} and {WORDS[b]}\n" for a in WORDS for b in WORDS]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors gain nothing from threads, and lose much where the cores are shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def fill(folder: Path, model: Path) -> Path:
+    """Put the recipe and its data there: 30 pairs to train on, 3 to validate, 3 to test, 40 documents a language."""
+    (folder / "alma.toml").write_text(RECIPE.format(model=model))
+    for name, rows in {"train": PAIRS[:30], "valid": PAIRS[30:33], "test": PAIRS[33:]}.items():
+        (folder / f"{name}.de-en.tsv").write_text("".join(rows))
+    (folder / "mono.de.txt").write_text("".join(f"{a} sieht {n} mal {a}.\n" for a in WORDS for n in range(7)))
+    (folder / "mono.en.txt").write_text("".join(f"{a} sees {a} {n} times.\n" for a in WORDS.values() for n in range(7)))
+    (folder / "in.txt").write_text("Hund und Katze\n\nDas Haus\n")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_model: Path) -> Path:
+    """Everything but prepared data."""
+    return fill(tmp_path, tiny_model)
