@@ -113,4 +113,4 @@ def _usage_error(error: typer.TyperException, arguments: list[str]) -> AlmaError
         return UsageError(f"no command '{word}'", hint=nearest(word, COMMANDS))
     named = [*COMMANDS.keys() & arguments[:1]]
     path = context.command_path if context else " ".join(["alma", *named])
-    return UsageError(message[0].lower() + message[1:].rstrip("."), hint=f"see `{path} --help`")
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"see `{path} --help`")

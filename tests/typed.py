@@ -61,9 +61,9 @@ def start(
     )
 
 
-def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Typed:
-    """Wait for a process."""
-    out, err = process.communicate(given, timeout=100)
+def finish(process: subprocess.Popen[bytes], given: bytes = b"", *, seconds: int = 100) -> Typed:
+    """Wait for a process, so long at most."""
+    out, err = process.communicate(given, timeout=seconds)
     return Typed(process.returncode, out or b"", (err or b"").decode())
 
 

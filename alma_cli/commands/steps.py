@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from alma_cli import console
@@ -75,7 +78,8 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     """Train a planned stage and show how it goes."""
     from alma_cli.core.stage import run_stage
 
-    finished = console.follow_training(run_stage(plan, resume=resume), steps=plan.steps.steps)
+    with _ctrl_c_as_a_wish() as stop:
+        finished = console.follow_training(run_stage(plan, resume=resume, stop=stop), steps=plan.steps.steps)
     if finished.already:
         console.note(f"stage {plan.name} is finished already; --no-resume trains it again")
     return finished
@@ -139,6 +143,26 @@ def save_scores(report: ScoreReport, work: Path) -> Path:
     path = work / "scores" / "scores.json"
     write_atomically(path, json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n")
     return path
+
+
+@contextmanager
+def _ctrl_c_as_a_wish() -> Iterator[Callable[[], bool]]:
+    """A function that says whether Ctrl-C was typed, so that the step can end first; a second one stops at once."""
+    typed: list[int] = []
+
+    def note_it(signal_number: int, _: FrameType | None) -> None:
+        if typed:
+            raise KeyboardInterrupt
+        typed.append(signal_number)
+        console.note("stopping after this step; Ctrl-C again stops at once, and the step is lost")
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # a job in a shell's background has it ignored, and is to stay so
+        signal.signal(signal.SIGINT, note_it)
+    try:
+        yield lambda: bool(typed)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _with_note(name: str, note: str) -> str:

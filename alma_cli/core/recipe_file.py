@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ def load_recipe(
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
-    for dotted, value in [*map(_parse_override, overrides), *(values or {}).items()]:
+    set_by_hand = dict([*map(_parse_override, overrides), *(values or {}).items()])
+    for dotted, value in set_by_hand.items():
         _assign(tables, dotted, value)
     try:
         recipe = Recipe.model_validate(tables)
     except ValidationError as error:
-        problems = [_problem(detail, text) for detail in error.errors(include_url=False)]
+        problems = [_problem(detail, text, set_by_hand) for detail in error.errors(include_url=False)]
         count = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise UsageError(f"{count} in recipe {path}: {'; '.join(problems)}") from None
     return LoadedRecipe(recipe=recipe, origin=origin, directory=path.resolve().parent)
@@ -104,11 +105,11 @@ def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
     table[key] = value
 
 
-def _problem(detail: Any, text: str) -> str:
+def _problem(detail: Any, text: str, set_by_hand: Collection[str]) -> str:
     location: tuple[str | int, ...] = detail["loc"]
     dotted = ".".join(str(part) for part in location)
     key = str(location[-1]) if location else ""
-    line = _line_of(key, text)
+    line = "" if dotted in set_by_hand else _line_of(key, text)
     if detail["type"] == "extra_forbidden":
         return f"unknown key '{dotted}'{line}, {nearest(key, _fields_at(location[:-1]))}"
     if detail["type"] == "missing":

@@ -187,9 +187,12 @@ def test_a_wish_to_stop_keeps_every_step_and_the_run_ends_with_the_same_bits(
     recipe = make_recipe(parallel={"method": "lora"})
     steps: list[int] = []
 
-    with pytest.raises(Interrupted) as caught:
+    def follow() -> None:
         for event in run_stage(plan_stage(recipe, "parallel", work), stop=lambda: 3 in steps):
-            steps += [event.step] if isinstance(event, StepReport) else []
+            steps.extend([event.step] if isinstance(event, StepReport) else [])
+
+    with pytest.raises(Interrupted) as caught:
+        follow()
 
     assert caught.value.message == "stopped after step 3 of 6"
     assert (work / "parallel" / "checkpoints" / "step-000003").is_dir()  # not a step with a validation
