@@ -17,7 +17,7 @@ from alma_cli.commands.options import (
     open_recipe,
     work_directory,
 )
-from alma_cli.commands.steps import save_scores, score_work_directory
+from alma_cli.commands.steps import save_scores, score_work_directory, translate_if_nothing_is
 from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ def score(
     """Score translations, with the signatures that make the scores comparable.
 
     Without arguments, all translations of the work directory are scored against
-    the recipe's test set, and scores/scores.json there is written too.
+    the recipe's test set, and scores/scores.json there is written too. If there
+    are none yet, the newest finished stage translates the test set first.
 
     Directories may have the layout of ALMA's published outputs. Without --ref,
     the one that holds both sides of a test set serves as the reference.
@@ -74,7 +75,9 @@ def score(
     elif reference or source_text:
         raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
     else:
-        report = score_work_directory(work, (only,) if only else loaded.recipe.direction_pairs, wanted)
+        directions = (only,) if only else loaded.recipe.direction_pairs
+        translate_if_nothing_is(loaded.recipe, work, directions)
+        report = score_work_directory(work, directions, wanted)
     if as_json:
         console.result_json(report.as_json())
     else:

@@ -49,7 +49,7 @@ def prepare_stages(
 
 def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | None) -> StagePlan:
     """Plan a stage and show the choices that matter."""
-    from alma_cli.core.plan import plan_stage
+    from alma_cli.core.plan import missing_stage, plan_stage
 
     plan = plan_stage(recipe, stage, work, model=model)
     settings, steps = plan.settings, plan.steps
@@ -69,6 +69,11 @@ def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | 
     console.panel(f"stage {plan.name}", facts)
     for reason, count in plan.dropped.items():
         console.warn(f"left out of training: {count:,} {reason.replace('_', ' ')}")
+    if model is None and (missing := missing_stage(recipe, stage, work)):
+        console.warn(
+            f"stage {missing} of recipe {recipe.name} is not finished: stage {stage} starts from the base model "
+            f"{recipe.model} (`alma train --stage {missing}` comes first)"
+        )
     if not plan.valid:
         console.warn("no validation data: the last weights are kept, not the best")
     return plan
@@ -122,6 +127,21 @@ def translate_test_sets(
             translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
         found = translator.translate(one.sources, one.direction)
         one.save(console.follow_translation(found, total=len(one.sources), what=what))
+
+
+def translate_if_nothing_is(recipe: Recipe, work: Path, directions: Sequence[Direction]) -> None:
+    """Translate the test sets with the newest finished stage, where nobody has translated them with anything yet."""
+    if any((work / "translations").glob("*/*.txt")):
+        return
+    from alma_cli.core.process import set_up_process
+
+    set_up_process()
+    from alma_cli.core.plan import newest_finished_stage
+    from alma_cli.decoding.system import system_of
+
+    if newest_finished_stage(work):
+        console.note(f"no translations in {work / 'translations'} yet: translating the test sets first")
+        translate_test_sets(recipe, work, system_of(recipe, work, None), directions, resume=True)
 
 
 def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> ScoreReport:

@@ -105,6 +105,8 @@ def load_model(
         model = AutoModelForCausalLM.from_pretrained(files.weights, **options)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"cannot load the model in {files.weights}: {_first_line(error)}") from None
+    if four_bit:
+        _keep_differentiable(model)
     if files.adapter is not None:
         model = _merged(model, files.adapter)
     return cast("PreTrainedModel", model)
@@ -150,6 +152,17 @@ def _recorded(files: ModelFiles) -> dict[str, Any]:
     """What we wrote beside the tokenizer when we trained or converted the model."""
     path = files.tokenizer / "alma.json"
     return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
+
+def _keep_differentiable(model: Any) -> None:
+    """Keep bitsandbytes (0.50) from repacking 4-bit weights for its inference kernel on the CPU.
+
+    It does so at the first forward pass in eval mode, such as a validation, and for good; the kernel has no backward
+    pass, so that all later training would silently lose the gradient through every frozen layer.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _merged(model: Any, adapter: Path) -> Any:

@@ -53,22 +53,20 @@ class StagePlan:
         }
 
 
-def base_of_stage(recipe: Recipe, stage: StageName, work: Path, model: str | None) -> str:
-    """What a stage starts from: `model` if given, else the stage before it, else the recipe's base model.
+def missing_stage(recipe: Recipe, stage: StageName, work: Path) -> StageName | None:
+    """The stage of the recipe that should come just before `stage` and is not finished."""
+    earlier = recipe.stage_names[: recipe.stage_names.index(stage)]
+    return earlier[-1] if earlier and StageDirectory(work / earlier[-1]).finished is None else None
 
-    Raises UsageError where the recipe has an earlier stage that is not finished.
+
+def base_of_stage(recipe: Recipe, stage: StageName, work: Path, model: str | None) -> str:
+    """What a stage starts from: `model` if given, else the stage before it if finished, else the base model.
+
+    Training on pairs alone, without stage 1, is one of the paper's own comparisons.
     """
-    if model is not None:
-        return model
-    names = recipe.stage_names
-    earlier = names[: names.index(stage)]
-    if not earlier:
-        return recipe.model
-    if StageDirectory(work / earlier[-1]).finished is None:
-        raise UsageError(
-            f"stage {stage} of recipe {recipe.name} starts from stage {earlier[-1]}, which is not finished in {work}",
-            hint=f"run `alma train --stage {earlier[-1]}` first, or name a start with --model",
-        )
+    earlier = recipe.stage_names[: recipe.stage_names.index(stage)]
+    if model is not None or not earlier or missing_stage(recipe, stage, work):
+        return model or recipe.model
     return str(work / earlier[-1] / "model")
 
 

@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from alma_cli.core.examples import TextFormat, prompt_ids
+from alma_cli.core.examples import Batch, TextFormat, TokenizedExample, collate, prompt_ids
 from alma_cli.core.languages import Direction
+from alma_cli.core.loop import mean_loss
 from alma_cli.core.model import (
+    Precision,
     add_lora,
     load_model,
     load_tokenizer,
@@ -24,7 +26,8 @@ from alma_cli.core.model import (
     tokenizer_of,
 )
 from alma_cli.core.model_files import ModelFiles, resolve_model
-from alma_cli.core.recipe import ParallelStage
+from alma_cli.core.objective import negative_log_likelihood
+from alma_cli.core.recipe import ParallelStage, StageSettings
 from alma_cli.errors import InputError
 from tests.tiny import byte_tokenizer, sentencepiece_tokenizer, tiny_llama
 
@@ -269,3 +272,31 @@ def test_bf16_multiplies_in_bf16_whatever_the_weights_are() -> None:
         product = ones @ ones
 
     assert product.dtype == torch.bfloat16
+
+
+def test_a_validation_does_not_cut_the_gradient_through_four_bit_layers(qlora_model: Path) -> None:
+    precision = precision_of("bf16")
+    files = ModelFiles("tiny", qlora_model)
+    model = load_model(files, precision, dtype=precision.dtype, four_bit=True)
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model = add_lora(model, StageSettings(method="qlora", lora_dropout=0.0))
+    batch = collate([TokenizedExample(tuple(range(3, 35)), 8)])
+
+    before = _first_layer_gradient(model, batch, precision)
+    mean_loss(model, [batch], objective=negative_log_likelihood, autocast=precision.autocast)
+    after = _first_layer_gradient(model, batch, precision)
+
+    assert before.abs().max() > 0
+    torch.testing.assert_close(after, before)
+
+
+def _first_layer_gradient(model: PreTrainedModel, batch: Batch, precision: Precision) -> torch.Tensor:
+    """Of a LoRA B matrix: the last layer's does not need the gradient to pass through any frozen layer."""
+    model.train()
+    model.zero_grad()
+    with precision.autocast():
+        negative_log_likelihood(model, batch).backward()
+    name, parameter = next((n, p) for n, p in model.named_parameters() if "layers.0.self_attn.q_proj.lora_B" in n)
+    assert parameter.grad is not None, f"{name=}"
+    return parameter.grad.clone()

@@ -18,7 +18,7 @@ from alma_cli.core.loop import StepReport, mean_loss
 from alma_cli.core.model import load_model, precision_of
 from alma_cli.core.model_files import resolve_model
 from alma_cli.core.objective import negative_log_likelihood
-from alma_cli.core.plan import newest_finished_stage, next_stage, plan_stage
+from alma_cli.core.plan import missing_stage, newest_finished_stage, next_stage, plan_stage
 from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
 from alma_cli.core.stage import Finished, StageEvent, ValidationReport, run_stage
@@ -262,14 +262,14 @@ def test_a_stage_that_is_not_in_the_recipe_is_named(make_recipe: MakeRecipe, wor
     assert str(caught.value) == "recipe test has no stage mono (it has: parallel)"
 
 
-def test_parallel_waits_for_mono(make_recipe: MakeRecipe, work: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        plan_stage(make_recipe(mono={}, parallel={}), "parallel", work)
+def test_parallel_alone_starts_from_the_base_model_and_knows_what_is_missing(
+    make_recipe: MakeRecipe, tiny_model: Path, work: Path
+) -> None:
+    recipe = make_recipe(mono={}, parallel={})
 
-    assert caught.value.message == (
-        f"stage parallel of recipe test starts from stage mono, which is not finished in {work}"
-    )
-    assert caught.value.hint == "run `alma train --stage mono` first, or name a start with --model"
+    assert plan_stage(recipe, "parallel", work).base.weights == tiny_model
+    assert missing_stage(recipe, "parallel", work) == "mono"
+    assert missing_stage(recipe, "mono", work) is None
 
 
 def test_a_named_model_takes_the_place_of_the_stage_before(
