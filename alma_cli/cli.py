@@ -18,7 +18,7 @@ from alma_cli.errors import AlmaError, Interrupted, MachineError, UsageError, ne
 app = typer.Typer(
     name="alma",
     help="Turn an open language model into a translator (ALMA, arXiv 2309.11674).\n\n"
-    "Try it: [bold]alma run --recipe demo[/bold] prepares data, trains, translates and scores in about ten minutes.",
+    "Try it: [bold]alma run --recipe demo[/bold] prepares data, trains, translates and scores in ten minutes on a CPU.",
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     suggest_commands=False,

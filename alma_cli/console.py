@@ -195,7 +195,7 @@ class Watch:
     def __init__(self, *, seconds_between_lines: float = 15.0) -> None:
         self._live = None if _quiet or not _err.is_terminal else Live(console=_err, transient=True, auto_refresh=False)
         self._seconds_between_lines = seconds_between_lines
-        self._last_line = 0.0
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> Watch:
         if self._live:

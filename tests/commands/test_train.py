@@ -80,6 +80,17 @@ def test_json_is_all_of_stdout(prepared: Path) -> None:
     assert (facts["stage"], facts["steps"]) == ("mono", 3)
 
 
+def test_several_processes_are_refused_before_they_write_over_each_other(
+    prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+
+    done = typed(prepared, "train", "--stage", "mono", "--quiet")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.errors[-1].startswith("error: training runs in one process for now (")
+
+
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(prepared: Path) -> None:
     many = [f"--set=stages.mono.{word}" for word in ("max_steps=400", "epochs=400", "validations=400")]
     process = start(prepared, "train", "--stage", "mono", *many)

@@ -58,7 +58,9 @@ def logits(model: PreTrainedModel) -> torch.Tensor:
 @pytest.fixture
 def adapter(tiny_model: Path, tmp_path: Path) -> Path:
     """An adapter over the tiny model, as a stage leaves it."""
-    save_model(with_lora(tiny_model), byte_tokenizer(), ALMA_BOS, tmp_path / "adapter", base=tiny_model)
+    save_model(
+        with_lora(tiny_model), byte_tokenizer(), ALMA_BOS, tmp_path / "adapter", base=ModelFiles("tiny", tiny_model)
+    )
     return tmp_path / "adapter"
 
 
@@ -104,8 +106,19 @@ def test_an_adapter_is_saved_alone_with_tokenizer_and_format(adapter: Path, tiny
     assert config["base_model_name_or_path"] == str(tiny_model.resolve())
     assert all("lora_" in name for name in load_file(adapter / "adapter_model.safetensors"))
     assert not (adapter / "model.safetensors").exists()
-    assert json.loads((adapter / "alma.json").read_text()) == {"style": "alma", "adds_bos": True}
+    recorded = json.loads((adapter / "alma.json").read_text())
+    assert (recorded["style"], recorded["adds_bos"]) == ("alma", True)
+    assert (adapter / recorded["base"]).resolve() == tiny_model.resolve()
     assert resolve_model(str(adapter)).tokenizer == adapter
+
+
+def test_an_adapter_over_a_hub_model_names_it_by_its_id(tiny_model: Path, tmp_path: Path) -> None:
+    base = ModelFiles("tiny", tiny_model, hub_id="someone/tiny")
+
+    save_model(with_lora(tiny_model), byte_tokenizer(), ALMA_BOS, tmp_path / "adapter", base=base)
+
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "someone/tiny"
 
 
 def test_an_adapter_of_another_model_says_that_it_does_not_fit(adapter: Path, qlora_model: Path) -> None:
@@ -122,7 +135,7 @@ def test_an_adapter_of_another_model_says_that_it_does_not_fit(adapter: Path, ql
 def test_a_saved_model_is_the_model(tiny_model: Path, tmp_path: Path) -> None:
     model = load(ModelFiles("tiny", tiny_model))
 
-    save_model(model, byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=tiny_model)
+    save_model(model, byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=ModelFiles("tiny", tiny_model))
 
     torch.testing.assert_close(logits(load(resolve_model(str(tmp_path / "saved")))), logits(model), rtol=0, atol=0)
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]  # nothing temporary is left
@@ -132,7 +145,7 @@ def test_saving_takes_the_place_of_what_was_there(tiny_model: Path, tmp_path: Pa
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "adapter_config.json").write_text("stale")
 
-    save_model(tiny_llama(), byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=tiny_model)
+    save_model(tiny_llama(), byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=ModelFiles("tiny", tiny_model))
 
     assert not (tmp_path / "saved" / "adapter_config.json").exists()
 
@@ -175,7 +188,7 @@ def test_a_llama_2_directory_adds_bos_under_either_transformers(tmp_path: Path) 
 
 
 def test_a_trained_tokenizer_gives_the_prompt_that_training_saw(tiny_model: Path, tmp_path: Path) -> None:
-    save_model(tiny_llama(), byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=tiny_model)
+    save_model(tiny_llama(), byte_tokenizer(), ALMA_BOS, tmp_path / "saved", base=ModelFiles("tiny", tiny_model))
     direction, sources = Direction("de", "en"), ["Größe </s> 你好"]
 
     loaded = load_tokenizer(str(tmp_path / "saved"))

@@ -120,10 +120,10 @@ def test_a_run_whose_stage_left_an_adapter_is_that_adapter(tiny_model: Path, tmp
 
 def test_a_converted_model_tells_that_it_was_quantised(tiny_model: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_model, tmp_path / "converted")
-    (tmp_path / "converted" / "alma.json").write_text('{"adds_bos": true, "converted_from": "tiny-Q4_K_M.gguf"}')
+    (tmp_path / "converted" / "alma.json").write_text('{"adds_bos": true, "note": "from a quantised export (x.gguf)"}')
     directory = adapter(tmp_path / "adapter", tmp_path / "converted")
 
-    note = "from a quantised export (tiny-Q4_K_M.gguf)"
+    note = "from a quantised export (x.gguf)"
     assert resolve_model(str(tmp_path / "converted")).note == note
     assert resolve_model(str(directory)).note == note
 

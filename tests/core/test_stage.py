@@ -121,6 +121,18 @@ def test_the_same_recipe_gives_the_same_bytes(make_recipe: MakeRecipe, work: Pat
     assert again.read_bytes() == (tmp_path / "first" / "model" / "adapter_model.safetensors").read_bytes()
 
 
+def test_a_run_that_was_moved_still_finds_its_own_base(make_recipe: MakeRecipe, work: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(mono={"block_tokens": 32}, parallel={"method": "lora"})
+    train(recipe, "mono", work)
+    train(recipe, "parallel", work)
+
+    work.rename(tmp_path / "moved")
+
+    files = resolve_model(str(tmp_path / "moved"))
+    assert files.weights == tmp_path / "moved" / "mono" / "model"
+    assert files.adapter == tmp_path / "moved" / "parallel" / "model"
+
+
 # --- from stage to stage ----------------------------------------------------------------------------------------
 
 
