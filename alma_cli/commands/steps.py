@@ -16,6 +16,7 @@ from alma_cli.errors import InputError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
+    from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.plan import StagePlan
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
     from alma_cli.core.stage import Finished
@@ -93,6 +94,17 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     return finished
 
 
+def open_translator(files: ModelFiles, recipe: Recipe, *, what: str = "") -> Translator:
+    """Load a model to translate with, and tell which it is and what differs from the recipe."""
+    from alma_cli.decoding.translator import Translator
+
+    console.note("model " + ", ".join(part for part in (files.name, files.note, what) if part))
+    translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
+    if (style := translator.text_format.style) != recipe.prompt.style:
+        console.warn(f"prompt style {style}, which the model was trained with, not the recipe's {recipe.prompt.style}")
+    return translator
+
+
 def translate_test_sets(
     recipe: Recipe, work: Path, system: System, directions: Sequence[Direction], *, resume: bool
 ) -> None:
@@ -101,7 +113,6 @@ def translate_test_sets(
     from alma_cli.core.model_files import resolve_model
     from alma_cli.decoding.system import ZERO_SHOT
     from alma_cli.decoding.test_sets import test_sets
-    from alma_cli.decoding.translator import Translator
 
     file = split_path(work / "data", "parallel", "test")
     examples = read_examples(file)
@@ -125,9 +136,7 @@ def translate_test_sets(
             console.note(f"{what}: translated already; --no-resume does it again")
             continue
         if translator is None:
-            untrained = ", not fine-tuned here" if system.name == ZERO_SHOT else ""
-            console.note(f"model {_with_note(files.name, files.note)}{untrained}")
-            translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
+            translator = open_translator(files, recipe, what="not fine-tuned here" if system.name == ZERO_SHOT else "")
         found = translator.translate(one.sources, one.direction)
         one.save(console.follow_translation(found, total=len(one.sources), what=what))
 

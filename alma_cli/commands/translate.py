@@ -22,7 +22,7 @@ from alma_cli.commands.options import (
     recipe_words,
     work_directory,
 )
-from alma_cli.commands.steps import translate_test_sets
+from alma_cli.commands.steps import open_translator, translate_test_sets
 from alma_cli.errors import MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -119,10 +119,7 @@ def _read_input(name: str, output: Path | None) -> TextDocument:
 
 
 def _translated(document: TextDocument, recipe: Recipe, files: ModelFiles, direction: Direction, *, what: str) -> bytes:
-    from alma_cli.decoding.translator import Translator
-
-    console.note(f"model {files.name}" + (f", {files.note}" if files.note else ""))
-    translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
+    translator = open_translator(files, recipe)
     found = translator.translate(document.segments, direction)
     translations = console.follow_translation(found, total=len(document.segments), what=what)
     return document.render([t.text for t in sorted(translations, key=lambda t: t.index)])
