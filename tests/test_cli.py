@@ -74,7 +74,6 @@ def folder(tmp_path: Path) -> Path:
         ("translate in.txt -s dee -t en", 2, "unknown language code 'dee' (did you mean 'de'?)"),
         ("translate in.txt -s German -t en", 2, "unknown language code 'German' (did you mean 'de'?)"),
         ("translate in\x1b[2Jtxt -s de -t en", 3, "'in [2Jtxt' does not exist (did you mean 'in.txt'?)"),
-        ("train --stage mono --out in.txt", 3, "no training data in in.txt/data/mono/train.jsonl (run `alma prepare"),
     ],
 )
 def test_every_mistake_is_one_line_with_its_exit_code(folder: Path, words: str, code: int, message: str) -> None:
@@ -82,6 +81,15 @@ def test_every_mistake_is_one_line_with_its_exit_code(folder: Path, words: str, 
 
     assert (done.code, done.out) == (code, "")
     assert [line[: len(message) + 7] for line in done.errors] == [f"error: {message}"]
+
+
+def test_a_work_directory_that_is_a_file_has_no_data(folder: Path, tiny_model: Path) -> None:
+    done = typed(folder, "train", "--stage", "mono", "--out", "in.txt", "--model", str(tiny_model))
+
+    assert (done.code, done.out) == (3, "")
+    assert done.errors == [
+        "error: no training data in in.txt/data/mono/train.jsonl (run `alma prepare --stage mono` first)"
+    ]
 
 
 def test_a_direction_with_a_languages_name_gets_its_code(folder: Path) -> None:

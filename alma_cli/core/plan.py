@@ -85,15 +85,15 @@ def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | Non
     settings = recipe.stage(stage)
     if settings is None:
         raise UsageError(f"recipe {recipe.name} has no stage {stage}", hint=f"it has: {', '.join(recipe.stage_names)}")
-    train_file, valid_file = (split_path(work / "data", stage, split) for split in ("train", "valid"))
-    if not train_file.is_file():
-        raise InputError(f"no training data in {train_file}", hint=f"run `alma prepare --stage {stage}` first")
     base = resolve_model(base_of_stage(recipe, stage, work, model))
     own = (work / stage).resolve()
     if any(path.resolve().is_relative_to(own) for path in (base.weights, base.adapter) if path is not None):
         raise UsageError(f"stage {stage} cannot start from its own output in {own}", hint="--out DIR trains elsewhere")
     tokenizer = tokenizer_of(base)
     text_format = text_format_of(base, tokenizer, recipe.prompt.style)
+    train_file, valid_file = (split_path(work / "data", stage, split) for split in ("train", "valid"))
+    if not train_file.is_file():
+        raise InputError(f"no training data in {train_file}", hint=f"run `alma prepare --stage {stage}` first")
     train, dropped = _tokenized(train_file, tokenizer, text_format, settings)
     valid, _ = _tokenized(valid_file, tokenizer, text_format, settings)
     if not train:

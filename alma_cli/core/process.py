@@ -25,6 +25,8 @@ def set_up_process() -> None:
 def _quieten_libraries() -> None:
     """Keep what the libraries tell their developers off the user's screen; errors still come through."""
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # a bar in a log is a line of carriage returns
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
 
