@@ -141,6 +141,7 @@ def _from_directory(name: str, path: Path) -> ModelFiles:
         base = _base_of(path)
         return ModelFiles(name, base.weights, adapter=path, note=base.note)
     if (path / "config.json").is_file():
+        _require_json(path / "config.json")
         return ModelFiles(name, path, note=_note_of(path))
     for stage in (".", "parallel", "mono"):
         if (path / stage / "stage.json").is_file():
@@ -149,6 +150,13 @@ def _from_directory(name: str, path: Path) -> ModelFiles:
         f"'{name}' is a directory, but no model",
         hint="it has neither config.json, adapter_config.json nor a finished stage",
     )
+
+
+def _require_json(path: Path) -> None:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"'{path}' is not valid JSON: {error}", hint="the model's copy is damaged") from None
 
 
 def _base_of(adapter: Path) -> ModelFiles:
