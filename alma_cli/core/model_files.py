@@ -161,9 +161,9 @@ def _require_json(path: Path) -> None:
 
 def _base_of(adapter: Path) -> ModelFiles:
     """The model below an adapter: where it was when we saved it, seen from the adapter, so that a run can be moved."""
-    nearby = adapter / _recorded(adapter).get("base", "")
-    if (nearby / "config.json").is_file():
-        return _from_directory(str(nearby), nearby.resolve())
+    recorded = _recorded(adapter).get("base")
+    if recorded and (adapter / recorded / "config.json").is_file():
+        return _from_directory(str(adapter / recorded), (adapter / recorded).resolve())
     return resolve_model(_base_named_in(adapter / "adapter_config.json"))
 
 

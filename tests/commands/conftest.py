@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 RECIPE = """
 name = "tiny"
@@ -32,15 +30,6 @@ max_new_tokens = 8
 """
 WORDS = {"Hund": "dog", "Katze": "cat", "Haus": "house", "Baum": "tree", "Ware": "goods", "Wort": "word"}
 PAIRS = [f"{a} und {b}\t{WORDS[a]} and {WORDS[b]}\n" for a in WORDS for b in WORDS]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors gain nothing from threads, and lose much where the cores are shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def fill(folder: Path, model: Path) -> Path:

@@ -118,6 +118,13 @@ def test_a_run_whose_stage_left_an_adapter_is_that_adapter(tiny_model: Path, tmp
     assert resolve_model(str(tmp_path)) == ModelFiles(str(tmp_path), tiny_model, adapter=directory)
 
 
+def test_an_adapter_repository_that_also_has_a_config_is_not_its_own_base(tiny_model: Path, tmp_path: Path) -> None:
+    directory = adapter(tmp_path / "adapter", tiny_model)
+    (directory / "config.json").write_text("{}")
+
+    assert resolve_model(str(directory)) == ModelFiles(str(directory), tiny_model, adapter=directory)
+
+
 def test_a_converted_model_tells_that_it_was_quantised(tiny_model: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_model, tmp_path / "converted")
     (tmp_path / "converted" / "alma.json").write_text('{"adds_bos": true, "note": "from a quantised export (x.gguf)"}')
