@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from alma_cli import __version__, console
-from alma_cli.commands import doctor, models, prepare, run, score, train, translate
+from alma_cli.commands import doctor, export, models, prepare, run, score, train, translate
 from alma_cli.errors import AlmaError, Interrupted, MachineError, UsageError, nearest
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "translate": translate.translate,
     "score": score.score,
     "run": run.run,
+    "export": export.export,
     "models": models.models,
     "doctor": doctor.doctor,
 }

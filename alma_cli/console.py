@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from alma_cli.core.dataset import Manifest
     from alma_cli.core.doctor import Check
     from alma_cli.core.loop import StepReport
-    from alma_cli.core.stage import Finished, StageEvent
+    from alma_cli.core.stage import Finished, StageEvent, ValidationReport
     from alma_cli.decoding.translator import Translation
     from alma_cli.scoring.report import ScoreReport
 
@@ -215,22 +215,27 @@ class Watch:
             note(text)
 
 
-def follow_training(events: Iterable[StageEvent], *, steps: int) -> Finished:
-    """Draw a stage's events as they come, and return the last of them."""
-    from alma_cli.core.loop import StepReport
+def follow_training(events: Iterable[StageEvent], *, steps: int, peak_flops: float | None = None) -> Finished:
+    """Draw a stage's events as they come, and return the last of them.
+
+    With `peak_flops`, the machine's measured operations a second, the line says which share of them the steps use.
+    """
+    from alma_cli.core.loop import MicroBatchHalved, StepReport
     from alma_cli.core.stage import Finished, Resumed, ValidationReport
 
-    losses: list[float] = []
-    recent: list[StepReport] = []
+    course = _Course(steps, peak_flops)
     with Watch() as watch:
         for event in events:
             if isinstance(event, StepReport):
-                losses.append(event.loss)
-                recent = [*recent[-9:], event]
-                watch.show(_training_line(event, recent, losses, steps), last=event.step == steps)
+                course.add_step(event)
+                watch.show(course.line, last=event.step == steps)
             elif isinstance(event, ValidationReport):
+                course.add_validation(event)
                 mark = " (best so far)" if event.best else ""
-                note(f"step {event.step}/{steps}: validation loss {event.loss:.4f} nats/token{mark}")
+                quality = "" if event.quality is None else f", {_metric_name(event.metric)} {event.quality:.2f}"
+                note(f"step {event.step}/{steps}: validation loss {event.loss:.4f} nats/token{quality}{mark}")
+            elif isinstance(event, MicroBatchHalved):
+                warn(f"step {event.step}: out of memory; done again with micro-batches of {event.tokens:,} tokens")
             elif isinstance(event, Resumed):
                 note(f"resumed after step {event.step}")
             elif isinstance(event, Finished):
@@ -238,14 +243,91 @@ def follow_training(events: Iterable[StageEvent], *, steps: int) -> Finished:
     raise AssertionError("a stage ends with Finished")
 
 
-def _training_line(event: StepReport, recent: list[StepReport], losses: list[float], steps: int) -> str:
-    seconds = sum(report.seconds for report in recent)
-    per_second = sum(report.target_tokens for report in recent) / seconds
-    remaining = (steps - event.step) * seconds / len(recent)
-    return (
-        f"step {event.step}/{steps}  loss {event.loss:.3f} {sparkline(losses)}  {per_second:,.0f} target tokens/s  "
-        f"lr {event.learning_rate:.1e}  {duration(remaining)} left"
-    )
+_LINE_WIDTH = 100
+_SPARKLINE_WIDTHS = (6, 24)
+_STEPS_OF_SPEED = 10
+_FORGOTTEN_A_STEP = 0.05  # of what a step takes: the time that is left follows the last twenty or so steps
+
+
+class _Course:
+    """What the line about training says, from the steps and validations so far."""
+
+    def __init__(self, steps: int, peak_flops: float | None) -> None:
+        self._steps = steps
+        self._peak_flops = peak_flops
+        self._losses: list[float] = []
+        self._recent: list[StepReport] = []
+        self._validation: ValidationReport | None = None
+        self._seconds, self._weight = 0.0, 0.0
+        self._last_step_ended: float | None = None
+        self._pauses = 0.0  # seconds between steps, of validations and checkpoints
+
+    def add_step(self, report: StepReport) -> None:
+        """One more step, which has just ended."""
+        self._losses.append(report.loss)
+        self._recent = [*self._recent[1 - _STEPS_OF_SPEED :], report]
+        self._seconds = self._seconds * (1 - _FORGOTTEN_A_STEP) + report.seconds
+        self._weight = self._weight * (1 - _FORGOTTEN_A_STEP) + 1
+        now = time.monotonic()
+        if self._last_step_ended is not None:
+            self._pauses += max(0.0, now - self._last_step_ended - report.seconds)
+        self._last_step_ended = now
+
+    def add_validation(self, report: ValidationReport) -> None:
+        """One more validation; the line shows the best."""
+        if report.best or self._validation is None:
+            self._validation = report
+
+    @property
+    def line(self) -> str:
+        """The state after the last step, in 100 columns; what does not fit is left out, the learning rate first.
+
+        Tokens are those that the loss looks at, as in `alma translate` they are those that are written.
+        """
+        last, seconds = self._recent[-1], sum(report.seconds for report in self._recent)
+        parts = {
+            "step": f"step {last.step}/{self._steps}",
+            "loss": f"loss {last.loss:.3f} ",
+            "validation": self._best(),
+            "speed": f"{sum(report.target_tokens for report in self._recent) / seconds:,.0f} tokens/s",
+            "peak": self._share_of_peak(seconds),
+            "memory": "" if last.memory_gib is None else f"{last.memory_gib:.1f} GiB",
+            "rate": f"lr {_short(last.learning_rate)}",
+            "left": f"{duration(self._seconds_left())} left",
+        }
+        parts = {name: part for name, part in parts.items() if part}
+        least, most = _SPARKLINE_WIDTHS
+        for name in ("rate", "memory", "peak", "validation"):
+            if _width(parts) + least > _LINE_WIDTH:
+                parts.pop(name, None)
+        parts["loss"] += sparkline(self._losses, width=min(most, _LINE_WIDTH - _width(parts)))
+        return "  ".join(parts.values())
+
+    def _best(self) -> str:
+        best = self._validation
+        if best is None:
+            return ""
+        return f"valid {best.loss:.3f}" if best.quality is None else f"{_metric_name(best.metric)} {best.quality:.1f}"
+
+    def _share_of_peak(self, seconds: float) -> str:
+        flops = [report.flops for report in self._recent if report.flops is not None]
+        if self._peak_flops is None or len(flops) < len(self._recent):
+            return ""
+        return f"{sum(flops) / seconds / self._peak_flops:.0%} of peak"
+
+    def _seconds_left(self) -> float:
+        seconds_per_step = self._seconds / self._weight + self._pauses / len(self._losses)
+        return (self._steps - self._recent[-1].step) * seconds_per_step
+
+
+def _width(parts: Mapping[str, str]) -> int:
+    return len("  ".join(parts.values()))
+
+
+def _short(number: float) -> str:
+    """A small number with two digits at most: `1e-3`, `9.8e-4`, `0`."""
+    digits, _, exponent = f"{number:.1e}".partition("e")
+    return f"{float(digits):g}e{int(exponent)}" if number else "0"
 
 
 def follow_translation(translations: Iterable[Translation], *, total: int, what: str) -> list[Translation]:

@@ -7,10 +7,14 @@ import pty
 import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from alma_cli import console
+from alma_cli.core.loop import MicroBatchHalved, StepReport
+from alma_cli.core.stage import Finished, Resumed, StageEvent, ValidationReport
 from alma_cli.errors import UsageError
 from tests.typed import REPOSITORY
 
@@ -171,3 +175,123 @@ def test_on_a_terminal_one_line_is_drawn_again_and_gone_at_the_end() -> None:
 def test_no_color_is_respected() -> None:
     assert re.search(r"\x1b\[[0-9;]*3[1-7]m", on_a_terminal())
     assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", on_a_terminal(NO_COLOR="1"))
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+FINISHED = Finished(Path("model"), {})
+
+
+def step(number: int, *, loss: float = 2.0, memory_gib: float | None = None, flops: float | None = None) -> StepReport:
+    """A step of two seconds and 40 target tokens."""
+    return StepReport(number, loss, 1e-3, 1.0, 40, 100, 2.0, memory_gib=memory_gib, flops=flops)
+
+
+def shown_of(
+    events: list[StageEvent], capsys: pytest.CaptureFixture[str], *, steps: int = 4, peak_flops: float | None = None
+) -> list[str]:
+    """The lines that a stage's events leave off a terminal, where only the last step has one."""
+    assert console.follow_training([*events, FINISHED], steps=steps, peak_flops=peak_flops) is FINISHED
+    return capsys.readouterr().err.splitlines()
+
+
+def test_the_line_of_training_says_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    steps: list[StageEvent] = [step(n, loss=float(5 - n)) for n in range(1, 5)]
+
+    assert shown_of(steps, capsys) == ["step 4/4  loss 1.000 █▅▃▁  20 tokens/s  lr 1e-3  0 s left"]
+
+
+def test_the_line_of_training_has_memory_share_of_peak_and_best_validation(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [
+        ValidationReport(0, 5.0, best=False),
+        step(1, memory_gib=1.0, flops=4e9),
+        ValidationReport(1, 1.25, best=True),
+        ValidationReport(1, 1.5, best=False),
+        step(2, memory_gib=1.25, flops=6e9),
+    ]
+
+    # 10 GFLOP in 4 s are 2.5 GFLOP/s
+    assert shown_of(events, capsys, steps=2, peak_flops=5e9)[-1] == (
+        "step 2/2  loss 2.000 ▁▁  valid 1.250  20 tokens/s  50% of peak  1.2 GiB  lr 1e-3  0 s left"
+    )
+
+
+def test_the_share_of_peak_needs_the_operations_of_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "of peak" not in shown_of([step(4)], capsys, peak_flops=5e9)[-1]
+    assert "of peak" not in shown_of([step(4, flops=5e9)], capsys)[-1]
+
+
+@pytest.mark.parametrize("steps", [4, 4_000, 400_000])
+@pytest.mark.parametrize("memory_gib", [None, 1.25, 1234.5])
+@pytest.mark.parametrize("peak_flops", [None, 5e9])
+def test_the_line_of_training_is_never_wider_than_100_columns(
+    steps: int, memory_gib: float | None, peak_flops: float | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events: list[StageEvent] = [step(n, loss=1000.0 + n, memory_gib=memory_gib, flops=5e9) for n in range(1, 40)]
+
+    line = shown_of(
+        [ValidationReport(0, 5.0, best=True), *events, step(steps)], capsys, steps=steps, peak_flops=peak_flops
+    )[-1]
+
+    assert len(line) <= 100
+    assert line.endswith("0 s left")
+
+
+def test_what_does_not_fit_is_left_out_the_learning_rate_first(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = (step(n, memory_gib=71.34, flops=5e9) for n in range(9_980, 10_001))
+    events = [ValidationReport(0, 5.0, best=False), *steps]
+
+    line = shown_of(events, capsys, steps=10_000, peak_flops=5e9)[-1]
+
+    assert line == (
+        "step 10000/10000  loss 2.000 ▁▁▁▁▁▁▁▁▁▁▁▁  valid 5.000  20 tokens/s  50% of peak  71.3 GiB  0 s left"
+    )
+    assert len(line) == 100
+
+
+def test_the_time_left_is_smooth(capsys: pytest.CaptureFixture[str]) -> None:
+    course = console._Course(1000, None)
+    for number in range(1, 101):
+        course.add_step(step(number))
+    steady = course.line
+
+    course.add_step(StepReport(101, 2.0, 1e-3, 1.0, 400, 1000, 20.0))
+
+    assert steady.endswith("  30 min left")  # 900 steps of 2 s
+    assert course.line.endswith("  44 min left")  # one step of ten times that is a twentieth of the estimate: 2.9 s
+
+
+def test_a_validation_says_its_loss_and_quality(capsys: pytest.CaptureFixture[str]) -> None:
+    events: list[StageEvent] = [
+        Resumed(10),
+        ValidationReport(20, 2.12341, best=True),
+        ValidationReport(20, 2.12341, best=True, quality=31.4, metric="chrf"),
+        ValidationReport(40, 2.5, best=False, quality=9.876, metric="bleu"),
+    ]
+
+    assert shown_of(events, capsys, steps=64) == [
+        "resumed after step 10",
+        "step 20/64: validation loss 2.1234 nats/token (best so far)",
+        "step 20/64: validation loss 2.1234 nats/token, chrF2 31.40 (best so far)",
+        "step 40/64: validation loss 2.5000 nats/token, BLEU 9.88",
+    ]
+
+
+def test_with_quality_the_line_shows_the_best_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    events = [ValidationReport(2, 2.0, best=True, quality=31.44, metric="chrf"), step(4)]
+
+    assert "  chrF2 31.4  " in shown_of(events, capsys)[-1]
+
+
+def test_a_halved_micro_batch_is_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    console.be_quiet(True)
+    halved: list[Any] = [MicroBatchHalved(3, 4096)]
+
+    assert shown_of(halved, capsys) == ["warning: step 3: out of memory; done again with micro-batches of 4,096 tokens"]
+
+
+@pytest.mark.parametrize(("number", "expected"), [(0.0, "0"), (1e-3, "1e-3"), (9.84e-4, "9.8e-4"), (0.02, "2e-2")])
+def test_a_learning_rate_has_two_digits(number: float, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    report = StepReport(4, 2.0, number, 1.0, 40, 100, 2.0)
+
+    assert f"  lr {expected}  " in shown_of([report], capsys)[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,12 +82,15 @@ def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | 
 
 def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     """Train a planned stage and show how it goes."""
+    from alma_cli.commands.validation import translation_quality
+    from alma_cli.core.peak import measured_peak_flops
     from alma_cli.core.stage import run_stage
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise UsageError("training runs in one process for now", hint="start it without torchrun or accelerate launch")
+    finished_before = resume and plan.directory.finished is not None
+    peak = None if finished_before else measured_peak_flops(plan.precision)
     with _ctrl_c_as_a_wish() as stop:
-        finished = console.follow_training(run_stage(plan, resume=resume, stop=stop), steps=plan.steps.steps)
+        events = run_stage(plan, resume=resume, stop=stop, quality=translation_quality(plan))
+        finished = console.follow_training(events, steps=plan.steps.steps, peak_flops=peak)
     if finished.already:
         console.note(f"stage {plan.name} is finished already; --no-resume trains it again")
     return finished
@@ -99,7 +101,7 @@ def open_translator(files: ModelFiles, recipe: Recipe, *, what: str = "") -> Tra
     from alma_cli.decoding.translator import Translator
 
     console.note("model " + ", ".join(part for part in (files.name, files.note, what) if part))
-    translator = Translator(files, recipe.decoding, style=recipe.prompt.style)
+    translator = Translator.load(files, recipe.decoding, style=recipe.prompt.style)
     if (style := translator.text_format.style) != recipe.prompt.style:
         console.warn(f"prompt style {style}, which the model was trained with, not the recipe's {recipe.prompt.style}")
     return translator

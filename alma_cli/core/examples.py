@@ -1,11 +1,9 @@
-"""Text to token ids, labels and batches; the one place where tensor shapes and label positions are decided.
-
-    B = examples in the batch, T = tokens in the longest one
+"""Text to token ids and the positions of labels, and the order in which a run sees them.
 
 A pair becomes `prompt tokens | target tokens | EOS`; labels are set by position, never by looking for a pad or EOS id:
 
-    input_ids   BOS Translate ... English :   The  goods  EOS   pad pad
-    labels      -100  -100    ...  -100  -100 The  goods  EOS  -100 -100
+    token_ids   BOS Translate ... English :   The  goods  EOS
+    labels       -      -     ...    -    -   The  goods  EOS
 """
 
 from __future__ import annotations
@@ -17,17 +15,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
 from alma_cli.core.dataset import Document, Example
 from alma_cli.core.languages import Direction
 from alma_cli.core.prompt import PromptStyle, alma_prompt, build_prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-IGNORED = -100  # torch's cross-entropy skips this label
 
 
 @dataclass(frozen=True)
@@ -49,21 +42,6 @@ class TokenizedExample:
     def target_tokens(self) -> int:
         """How many tokens the loss looks at; the first token of a text is predicted from nothing and never counts."""
         return len(self.token_ids) - max(self.prompt_tokens, 1)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Examples side by side."""
-
-    input_ids: Tensor  # (B, T) int64, right-padded
-    attention_mask: Tensor  # (B, T) int64, 0 on padding
-    labels: Tensor  # (B, T) int64, -100 wherever the loss must not look
-    target_tokens: int  # labels that the loss looks at
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        input_ids, mask, labels = (t.to(device) for t in (self.input_ids, self.attention_mask, self.labels))
-        return Batch(input_ids, mask, labels, self.target_tokens)
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, parse_special: bool) -> list[list[int]]:
@@ -150,33 +128,6 @@ def pack_documents(
         ]
         del buffer[:full]
     return blocks, len(buffer)
-
-
-def collate(examples: Sequence[TokenizedExample]) -> Batch:
-    """Examples as one right-padded batch; the pad id is 0, which neither attention nor loss ever looks at."""
-    longest = max(len(example.token_ids) for example in examples)
-    input_ids = torch.zeros(len(examples), longest, dtype=torch.int64)
-    attention_mask = torch.zeros_like(input_ids)
-    labels = torch.full_like(input_ids, IGNORED)
-    for row, example in enumerate(examples):
-        ids = torch.tensor(example.token_ids)
-        input_ids[row, : len(ids)] = ids
-        attention_mask[row, : len(ids)] = 1
-        labels[row, example.prompt_tokens : len(ids)] = ids[example.prompt_tokens :]
-    return Batch(input_ids, attention_mask, labels, sum(example.target_tokens for example in examples))
-
-
-def micro_batches(examples: Sequence[TokenizedExample], tokens_per_micro_batch: int) -> Iterator[Batch]:
-    """The examples in batches of near-equal lengths, at most so many padded tokens each, the longest first."""
-    group: list[TokenizedExample] = []
-    for example in sorted(examples, key=lambda e: len(e.token_ids), reverse=True):
-        longest = len(group[0].token_ids) if group else 0
-        if group and longest * (len(group) + 1) > tokens_per_micro_batch:
-            yield collate(group)
-            group = []
-        group.append(example)
-    if group:
-        yield collate(group)
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,27 @@
-"""The training loop: micro-batches in, one StepReport per optimizer step out; it knows no stage and no screen."""
+"""The training loop: examples in, one StepReport per optimizer step out; it knows no stage and no screen."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from alma_cli.core.examples import Batch
-from alma_cli.core.objective import Objective
-from alma_cli.core.process import explained_memory_errors
-from alma_cli.errors import UsageError
+from alma_cli.core.batch import Batch, Layout, micro_batches
+from alma_cli.core.examples import TokenizedExample
+from alma_cli.core.flops import Flops
+from alma_cli.core.process import explained_memory_errors, peak_memory_gib
+from alma_cli.core.processes import Processes, whole
+from alma_cli.core.trained import TrainedWeights
+from alma_cli.errors import MemoryExhausted, UsageError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from alma_cli.core.objective import SummedLoss
 
 _WHEN_MEMORY_ENDS = "lower the stage's tokens_per_micro_batch, or set gradient_checkpointing = true"
-Autocast = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -34,58 +35,114 @@ class StepReport:
     target_tokens: int
     tokens: int  # with prompts, without padding
     seconds: float
+    memory_gib: float | None = None  # the process's peak so far: resident on a CPU, allocated on a GPU
+    flops: float | None = None  # useful floating-point operations of the step
+
+
+@dataclass(frozen=True)
+class MicroBatchHalved:
+    """Memory ran out in the step; it is done again with micro-batches of `tokens`."""
+
+    step: int
+    tokens: int
 
 
 def train_steps(
-    model: PreTrainedModel,
-    steps: Iterable[tuple[int, Sequence[Batch]]],
+    loss_of: SummedLoss,
+    steps: Iterable[tuple[int, Sequence[TokenizedExample]]],
     *,
-    objective: Objective,
+    weights: TrainedWeights,
     optimizer: torch.optim.Optimizer,
     learning_rate_at: Callable[[int], float],
     max_gradient_norm: float,
-    autocast: Autocast,
-) -> Iterator[StepReport]:
-    """Train on numbered steps of micro-batches; the gradient is of the sum over the step's target tokens over their
-    number, however they are cut into micro-batches. Raises UsageError when the loss is no longer a number."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    device = parameters[0].device
-    model.train()
-    for step, batches in steps:
+    tokens_per_micro_batch: int,
+    layout: Layout,
+    processes: Processes,
+) -> Iterator[StepReport | MicroBatchHalved]:
+    """Train on numbered steps of examples; the gradient is of the sum over the step's target tokens over their number,
+    however they are cut into micro-batches and dealt out to processes.
+
+    Where memory runs out the micro-batches are halved and the step is done again. Raises MemoryExhausted when they
+    cannot be halved any more, UsageError when loss or gradient are no longer numbers.
+    """
+    masters = list(weights.masters.values())
+    flops = Flops.of(loss_of.model)
+    loss_of.train()
+    for step, examples in steps:
         started = time.perf_counter()
-        target_tokens = sum(batch.target_tokens for batch in batches)
-        total = 0.0
-        for batch in batches:
-            with explained_memory_errors(_WHEN_MEMORY_ENDS):
-                with autocast():
-                    loss = objective(model, batch.to(device))
-                (loss / target_tokens).backward()
-                total += loss.item()
-        if not math.isfinite(total):
-            raise UsageError(f"the loss is {total} at step {step}", hint="lower stages.*.learning_rate")
-        gradient_norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm).item()
+        target_tokens = sum(example.target_tokens for example in examples)
+        while True:
+            batches = micro_batches(examples, tokens_per_micro_batch, layout)
+            before = random_state()
+            try:
+                total = _accumulate(loss_of, processes.share(batches), processes.count / target_tokens)
+                break
+            except MemoryExhausted:
+                # The other processes wait for this one in the middle of the step: they cannot halve theirs, too.
+                if processes.count > 1 or len(batches) == len(examples):
+                    raise
+            _forget(masters, before)
+            tokens_per_micro_batch //= 2
+            yield MicroBatchHalved(step, tokens_per_micro_batch)
+        (total,) = processes.summed(total)
+        processes.sum_gradients(masters)
+        gradient_norm = whole(torch.nn.utils.clip_grad_norm_(masters, max_gradient_norm)).item()
+        if not (math.isfinite(total) and math.isfinite(gradient_norm)):
+            what = f"the loss is {total}" if not math.isfinite(total) else f"the gradient norm is {gradient_norm}"
+            raise UsageError(f"{what} at step {step}", hint="lower stages.*.learning_rate")
         learning_rate = learning_rate_at(step)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        tokens = int(sum(batch.attention_mask.sum().item() for batch in batches))
-        seconds = time.perf_counter() - started
-        yield StepReport(step, total / target_tokens, learning_rate, gradient_norm, target_tokens, tokens, seconds)
+        weights.update_model()
+        tokens = sum(len(example.token_ids) for example in examples)
+        yield StepReport(
+            step,
+            total / target_tokens,
+            learning_rate,
+            gradient_norm,
+            target_tokens,
+            tokens,
+            time.perf_counter() - started,
+            memory_gib=peak_memory_gib(),
+            flops=flops.useful(tokens, target_tokens),
+        )
+
+
+def _accumulate(loss_of: SummedLoss, batches: Iterable[Batch], scale: float) -> float:
+    """Add the gradients of `scale` times the batches' loss, and return the loss, summed and unscaled.
+
+    `scale` has the number of processes in it: what they sum in the end is 1 / count of each.
+    """
+    total = 0.0
+    for batch in batches:
+        with explained_memory_errors(_WHEN_MEMORY_ENDS):
+            loss = loss_of(batch.to(loss_of.device))
+            (loss * scale).backward()
+            total += loss.item()
+    return total
 
 
 @torch.no_grad()
-def mean_loss(model: PreTrainedModel, batches: Iterable[Batch], *, objective: Objective, autocast: Autocast) -> float:
-    """Validation loss: nats per target token over all batches; the model is left in training mode as it was."""
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    total, target_tokens = 0.0, 0
-    for batch in batches:
-        with explained_memory_errors(_WHEN_MEMORY_ENDS), autocast():
-            total += objective(model, batch.to(device)).item()
-        target_tokens += batch.target_tokens
-    model.train(was_training)
+def mean_loss(
+    loss_of: SummedLoss,
+    examples: Sequence[TokenizedExample],
+    *,
+    tokens_per_micro_batch: int,
+    layout: Layout,
+    processes: Processes,
+) -> float:
+    """Validation loss: nats per target token over all examples; the model is left in training mode as it was."""
+    was_training = loss_of.training
+    loss_of.eval()
+    total = 0.0
+    for batch in processes.share(micro_batches(examples, tokens_per_micro_batch, layout)):
+        with explained_memory_errors(_WHEN_MEMORY_ENDS):
+            total += loss_of(batch.to(loss_of.device)).item()
+    loss_of.train(was_training)
+    (total,) = processes.summed(total)
+    target_tokens = sum(example.target_tokens for example in examples)
     assert target_tokens > 0, f"{target_tokens=}"
     return total / target_tokens
 
@@ -109,11 +166,22 @@ def learning_rate_schedule(kind: str, *, peak: float, steps: int, warmup_ratio: 
     return at
 
 
-def adamw(model: PreTrainedModel, *, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW over the trainable weights; norms and biases (one-dimensional) do not decay."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=0.0, fused=True)
+def random_state() -> list[torch.Tensor]:
+    """The state of this process's random numbers: the host's, then each GPU's."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def set_random_state(state: Sequence[torch.Tensor]) -> None:
+    """Put it back."""
+    torch.set_rng_state(state[0])
+    if torch.cuda.is_available() and len(state) > 1:
+        torch.cuda.set_rng_state_all(list(state[1:]))
+
+
+def _forget(masters: Iterable[torch.Tensor], state: Sequence[torch.Tensor]) -> None:
+    """Take back what a step did before memory ran out."""
+    for master in masters:
+        master.grad = None
+    set_random_state(state)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -29,16 +28,10 @@ class Precision:
     device: torch.device
     dtype: torch.dtype
 
-    def autocast(self) -> AbstractContextManager[None]:
-        """The context that makes it so: weights that train stay in fp32."""
-        if self.dtype == torch.float32:
-            return nullcontext()
-        return cast("AbstractContextManager[None]", torch.autocast(self.device.type, dtype=self.dtype))
-
 
 def precision_of(setting: str = "auto") -> Precision:
     """The best device here, and bf16 where it computes in it (a GPU from Ampere on, a CPU with AVX-512 BF16 or AMX)."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if torch.cuda.is_available() else _CPU
     if setting == "auto":
         setting = "bf16" if computes_bf16(device) else "fp32"
     return Precision(device, torch.bfloat16 if setting == "bf16" else torch.float32)
@@ -50,6 +43,9 @@ def computes_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu: Any = torch.cpu
     return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())
+
+
+_CPU = torch.device("cpu")
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -128,6 +124,11 @@ def add_lora(model: PreTrainedModel, settings: StageSettings) -> PreTrainedModel
         return cast("PreTrainedModel", get_peft_model(model, config))
     except ValueError as error:
         raise UsageError(f"lora_targets {list(settings.lora_targets)} do not fit: {_first_line(error)}") from None
+
+
+def causal_lm_of(model: Any) -> Any:
+    """The transformers model inside a PEFT wrapper, with its adapters still in place."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
 def save_model(

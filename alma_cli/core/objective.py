@@ -1,74 +1,135 @@
 """The losses: each takes a model and a batch and returns the sum over the labelled tokens, in nats.
 
-B = examples, T = tokens, N = labelled tokens, H = hidden size, V = vocabulary
+L = labelled tokens, H = hidden size, V = vocabulary
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
-from alma_cli.core.examples import IGNORED, Batch
+from alma_cli.core.batch import Batch
+from alma_cli.core.model import causal_lm_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Objective = Callable[["PreTrainedModel", Batch], Tensor]
 
-# Logits of one chunk take at most 256 MiB in fp32, whatever the vocabulary.
-_LOGITS_PER_CHUNK = 2**26
+# Logits of one chunk take at most 128 MiB in fp32, whatever the vocabulary.
+_LOGITS_PER_CHUNK = 2**25
 
 
 def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Sum of -log p over the labelled tokens, () fp32; the labels make it causal LM or target-only.
 
-    Logits exist only at labelled positions, a chunk at a time; the backward pass computes each chunk again.
+    Logits exist only at labelled positions, a chunk at a time, and only once: the forward pass computes the gradient of
+    each chunk while it is there, with the output layer trained, frozen, quantised or under a LoRA.
     """
-    causal_lm = _causal_lm(model)
-    states = _labelled_states(causal_lm, batch)  # (N, H)
-    targets = batch.labels[:, 1:][batch.labels[:, 1:] != IGNORED]  # (N,)
-    rows = max(1, _LOGITS_PER_CHUNK // causal_lm.config.get_text_config().vocab_size)
-    total = states.new_zeros((), dtype=torch.float32)
-    for start in range(0, len(targets), rows):
-        chunk = states[start : start + rows], targets[start : start + rows]
-        total = total + cast(Tensor, checkpoint(_chunk_loss, causal_lm, *chunk, use_reentrant=False))
-    return total
+    causal_lm = causal_lm_of(model)
+    states = _labelled_states(causal_lm, batch)  # (L, H)
+    head = causal_lm.get_output_embeddings()
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    loss: Tensor = _SummedCrossEntropy.apply(states, batch.targets, head, _LogitShape.of(causal_lm), *trained)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class SummedLoss(torch.nn.Module):
+    """A model with its objective as one module: batch in, loss out; what gets sharded over processes as a whole."""
+
+    def __init__(self, model: PreTrainedModel, objective: Objective) -> None:
+        super().__init__()
+        self.model = model
+        self.objective = objective
+        self.device = next(model.parameters()).device
+
+    def forward(self, batch: Batch) -> Tensor:
+        """() fp32, in nats."""
+        return self.objective(self.model, batch)
 
 
 def labelled_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """(N, V) fp32: the logits that the loss sees, for tests and for looking at."""
-    causal_lm = _causal_lm(model)
-    return _logits(causal_lm, _labelled_states(causal_lm, batch))
-
-
-def _causal_lm(model: Any) -> Any:
-    """The transformers model inside a PEFT wrapper, with its adapters still in place."""
-    return model.get_base_model() if hasattr(model, "peft_config") else model
+    """(L, V) fp32: the logits that the loss sees, for tests and for looking at."""
+    causal_lm = causal_lm_of(model)
+    states = _labelled_states(causal_lm, batch)
+    return _LogitShape.of(causal_lm).shaped(causal_lm.get_output_embeddings()(states).float())
 
 
 def _labelled_states(causal_lm: Any, batch: Batch) -> Tensor:
-    outputs = causal_lm.base_model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
-    hidden: Tensor = outputs.last_hidden_state  # (B, T, H)
-    # The state at position t predicts the token at t + 1.
-    return hidden[:, :-1][batch.labels[:, 1:] != IGNORED]
+    outputs = causal_lm.base_model(
+        input_ids=batch.input_ids,
+        position_ids=batch.position_ids,
+        attention_mask=batch.attention_mask,
+        use_cache=False,
+        **({} if batch.rows is None else {"rows": batch.rows}),
+    )
+    states: Tensor = outputs.last_hidden_state.flatten(0, 1)[batch.predicting]
+    return states
 
 
-def _logits(causal_lm: Any, states: Tensor) -> Tensor:
-    """What the model's own forward does after its last layer, Gemma's and Cohere's and Granite's scaling included."""
-    config = causal_lm.config.get_text_config()
-    logits: Tensor = causal_lm.get_output_embeddings()(states).float()
-    if (scale := getattr(config, "logit_scale", None)) is not None:
-        logits = logits * scale
-    if (scaling := getattr(config, "logits_scaling", None)) is not None:
-        logits = logits / scaling
-    if (cap := getattr(config, "final_logit_softcapping", None)) is not None:
-        logits = torch.tanh(logits / cap) * cap
-    return logits
+class _LogitShape:
+    """What some models do to their logits: cap * tanh(scale * logits / cap) (Gemma 2, Cohere, Granite)."""
+
+    def __init__(self, vocabulary: int, scale: float, cap: float | None) -> None:
+        self.vocabulary = vocabulary
+        self.scale = scale
+        self.cap = cap
+
+    @classmethod
+    def of(cls, causal_lm: Any) -> _LogitShape:
+        config = causal_lm.config.get_text_config()
+        scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
+        return cls(config.vocab_size, scale, getattr(config, "final_logit_softcapping", None))
+
+    def shaped(self, logits: Tensor) -> Tensor:
+        if self.scale != 1.0:
+            logits = logits.float() * self.scale
+        return logits if self.cap is None else torch.tanh(logits.float() / self.cap) * self.cap
+
+    def gradient_(self, of_shaped: Tensor, shaped: Tensor) -> Tensor:
+        """The gradient of the logits from that of the shaped ones, in place."""
+        if self.cap is not None:
+            of_shaped.mul_(1 - (shaped / self.cap) ** 2)
+        return of_shaped.mul_(self.scale) if self.scale != 1.0 else of_shaped
 
 
-def _chunk_loss(causal_lm: Any, states: Tensor, targets: Tensor) -> Tensor:
-    return torch.nn.functional.cross_entropy(_logits(causal_lm, states), targets, reduction="sum")
+class _SummedCrossEntropy(torch.autograd.Function):
+    """-sum log softmax(head(states))[targets], with its gradients computed in the forward pass."""
+
+    @staticmethod
+    def forward(
+        context: Any, states: Tensor, targets: Tensor, head: Any, shape: _LogitShape, *trained: Tensor
+    ) -> Tensor:
+        wanted = any(context.needs_input_grad)
+        total = states.new_zeros((), dtype=torch.float32)
+        of_states = torch.zeros_like(states)
+        of_trained = [torch.zeros_like(parameter) for parameter in trained]
+        rows = max(1, _LOGITS_PER_CHUNK // shape.vocabulary)
+        for start in range(0, len(targets), rows):
+            labels = targets[start : start + rows, None]
+            with torch.set_grad_enabled(wanted):
+                chunk = states[start : start + rows].detach().requires_grad_(wanted)
+                logits = head(chunk)
+            shaped = shape.shaped(logits.detach())
+            log_p = torch.log_softmax(shaped, dim=-1, dtype=torch.float32)
+            total -= log_p.gather(1, labels).sum()
+            if not wanted:
+                continue
+            minus_one = log_p.new_full(labels.shape, -1.0)
+            of_shaped = log_p.exp_().scatter_add_(1, labels, minus_one)
+            of_logits = shape.gradient_(of_shaped, shaped).to(logits.dtype)
+            of_states[start : start + rows], *more = torch.autograd.grad(logits, [chunk, *trained], of_logits)
+            for summed, part in zip(of_trained, more, strict=True):
+                summed += part
+        context.save_for_backward(of_states, *of_trained)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        of_states, *of_trained = context.saved_tensors
+        # In place: under a large vocabulary the output layer's gradient is the largest tensor there is.
+        scaled = [gradient.mul_(gradients[0]) for gradient in of_trained]
+        return of_states * gradients[0], None, None, None, *scaled

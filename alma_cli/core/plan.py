@@ -18,6 +18,9 @@ from alma_cli.errors import InputError, UsageError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+# They decide how fast a run goes, or what is kept of it, but not what it computes.
+_NO_MATTER_FOR_RESUMING = {"tokens_per_micro_batch", "keep_checkpoints", "checkpoint_minutes", "trackers"}
+
 
 @dataclass(frozen=True)
 class StagePlan:
@@ -38,9 +41,15 @@ class StagePlan:
     steps: StepPlan
 
     @property
+    def tokens_per_micro_batch(self) -> int:
+        """As set, or what suits the device: on a CPU more tokens at once are no faster, and take more memory."""
+        fitting = 8192 if self.precision.device.type == "cuda" else 1024
+        return self.settings.tokens_per_micro_batch or fitting
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What must be the same for a run to be resumed."""
-        settings = self.settings.model_dump(mode="json", exclude={"keep_checkpoints"})
+        settings = self.settings.model_dump(mode="json", exclude=_NO_MATTER_FOR_RESUMING)
         base = {"weights": str(self.base.weights.resolve()), "adapter": str(self.base.adapter or "")}
         text_format = asdict(self.text_format)
         return {

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import resource
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from alma_cli.errors import MemoryExhausted
 
@@ -46,6 +48,21 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_M_TOP_PAD, 2**28)
+
+
+def peak_memory_gib() -> float:
+    """The most memory this process has had so far, in GiB: allocated on its GPU, else resident on the host."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    try:
+        # Not getrusage, whose peak a process inherits from the one that started it.
+        with Path("/proc/self/status").open(encoding="ascii") as stream:
+            return next(int(line.split()[1]) for line in stream if line.startswith("VmHWM")) / 2**20
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 @contextmanager

@@ -137,8 +137,10 @@ class StageSettings(Settings):
     """Stop after so many optimizer steps; None: after the epochs."""
     examples_per_step: int = Field(default=256, gt=0)
     """Examples (blocks, in stage mono) in one optimizer step, over all micro-batches."""
-    tokens_per_micro_batch: int = Field(default=4096, gt=0)
-    """Padded tokens that go through the model at once: lower it when memory runs out; results stay the same."""
+    tokens_per_micro_batch: int | None = Field(default=None, gt=0)
+    """Tokens that go through the model at once; results stay the same. None: 1,024 on a CPU, 8,192 on a GPU."""
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    """`adamw8bit` keeps AdamW's two moments in 8 bits: 2 bytes a trained weight instead of 8."""
     lora_rank: int = Field(default=16, gt=0)
     """Rank of the LoRA matrices."""
     lora_alpha: int = Field(default=32, gt=0)
@@ -153,8 +155,16 @@ class StageSettings(Settings):
     """`auto`: bf16 where the device computes in it, else fp32."""
     validations: int = Field(default=10, ge=0)
     """How many times in a run the validation loss is measured and a checkpoint written (at the end in any case)."""
+    validate_by: Literal["loss", "bleu", "chrf"] = "loss"
+    """What the best weights have: the lowest validation loss, or the highest BLEU or chrF of greedy translations."""
+    validation_sentences: int = Field(default=200, gt=0)
+    """Validation pairs that are translated each time, with `bleu` or `chrf`."""
+    checkpoint_minutes: float = Field(default=15, gt=0)
+    """A checkpoint is written when the last one is so many minutes old; what came after it is lost to a power cut."""
     keep_checkpoints: int = Field(default=1, gt=0)
     """How many of the newest checkpoints stay on disk, beside the best one."""
+    trackers: tuple[Literal["tensorboard", "wandb"], ...] = ()
+    """Where the metrics go beside `metrics.jsonl`, by accelerate's trackers."""
 
     @model_validator(mode="after")
     def _learning_rate_of_the_method(self) -> StageSettings:

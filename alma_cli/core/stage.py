@@ -18,17 +18,35 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import alma_cli
-from alma_cli.core.examples import Batch, micro_batches
-from alma_cli.core.loop import StepReport, adamw, learning_rate_schedule, mean_loss, train_steps
-from alma_cli.core.model import add_lora, load_model, save_model
+from alma_cli.core.attention import choose_layout
+from alma_cli.core.batch import Layout
+from alma_cli.core.examples import TokenizedExample
+from alma_cli.core.kernels import use_kernels
+from alma_cli.core.loop import (
+    MicroBatchHalved,
+    StepReport,
+    learning_rate_schedule,
+    mean_loss,
+    random_state,
+    set_random_state,
+    train_steps,
+)
+from alma_cli.core.model import add_lora, causal_lm_of, load_model, save_model
 from alma_cli.core.model_files import ModelFiles
-from alma_cli.core.objective import negative_log_likelihood
+from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import StagePlan
-from alma_cli.core.run import Progress
-from alma_cli.errors import Interrupted
+from alma_cli.core.processes import Processes
+from alma_cli.core.run import Checkpoint, Progress
+from alma_cli.core.run_report import write_report
+from alma_cli.core.trackers import Trackers, open_trackers
+from alma_cli.core.trained import TrainedWeights, adamw
+from alma_cli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+# Greedy translations' BLEU or chrF2, 0 to 100, of a model as it is in training.
+Quality = Callable[["PreTrainedModel"], float]
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class ValidationReport:
     step: int
     loss: float  # nats per target token
     best: bool
+    quality: float | None = None  # BLEU or chrF2 of greedy translations, 0 to 100
+    metric: str = "loss"  # what decides which weights are the best
 
 
 @dataclass(frozen=True)
@@ -57,97 +77,205 @@ class Finished:
 
 
 _GO_ON = "the same command goes on from there"
-StageEvent = StepReport | ValidationReport | Resumed | Finished
+StageEvent = StepReport | MicroBatchHalved | ValidationReport | Resumed | Finished
 
 
 def run_stage(
-    plan: StagePlan, *, resume: bool = True, stop: Callable[[], bool] = lambda: False
+    plan: StagePlan, *, resume: bool = True, stop: Callable[[], bool] = lambda: False, quality: Quality | None = None
 ) -> Iterator[StageEvent]:
     """Train, from the start or from the newest checkpoint, and yield what happens; the last event is Finished.
 
     `stop` is asked after each step: True writes a checkpoint and raises Interrupted. A KeyboardInterrupt raises it
     without one, since it may come in the middle of a step; what came after the last checkpoint is then done again.
-    Raises UsageError where the directory holds a run with other settings.
+    `quality` measures the model at each validation where the recipe validates by translations. Raises UsageError where
+    the directory holds a run with other settings.
     """
-    directory, settings = plan.directory, plan.settings
-    directory.begin(plan.identity, resume=resume)
+    processes = Processes()
+    directory = plan.directory
+    directory.begin(plan.identity, resume=resume, processes=processes)
     if (facts := directory.finished) is not None:
         yield Finished(directory.model, facts, already=True)
         return
-
     torch.manual_seed(plan.recipe.seed)
-    base = _merged_base(plan)
-    model = _trainable_model(plan, base)
-    optimizer = adamw(model, weight_decay=settings.weight_decay)
-    progress = directory.load_checkpoint(model, optimizer) or Progress(step=0)
-    directory.forget_metrics_after(progress.step if progress.step else -1)  # step 0 has a row, of its validation
-    if progress.step:
-        yield Resumed(progress.step)
-    else:
-        progress = yield from _validated(plan, model, progress)
-
-    reports = train_steps(
-        model,
-        _steps_of_batches(plan, first=progress.step + 1),
-        objective=negative_log_likelihood,
-        optimizer=optimizer,
-        learning_rate_at=learning_rate_schedule(
-            settings.schedule,
-            peak=settings.peak_learning_rate,
-            steps=plan.steps.steps,
-            warmup_ratio=settings.warmup_ratio,
-        ),
-        max_gradient_norm=settings.max_gradient_norm,
-        autocast=plan.precision.autocast,
-    )
-    try:
-        for report in reports:
-            progress = replace(
-                progress,
-                step=report.step,
-                target_tokens=progress.target_tokens + report.target_tokens,
-                seconds=progress.seconds + report.seconds,
-            )
-            directory.log(asdict(report))
-            yield report
-            if (due := report.step in _validation_steps(plan)) or stop():
-                if due:
-                    progress = yield from _validated(plan, model, progress)
-                directory.save_checkpoint(progress, model, optimizer, keep=settings.keep_checkpoints)
-            if stop():
-                raise Interrupted(f"stopped after step {report.step} of {plan.steps.steps}", hint=_GO_ON)
-    except KeyboardInterrupt:
-        kept = directory.newest_step()
-        raise Interrupted(
-            f"stopped during step {progress.step + 1} of {plan.steps.steps}; {kept} steps are kept", hint=_GO_ON
-        ) from None
-
-    if progress.best_step:
-        directory.load_weights(model, progress.best_step)
-    _save_result(plan, model, base)
-    facts = _facts(plan, progress)
-    directory.finish(facts)
-    yield Finished(directory.model, facts)
+    base = _merged_base(plan, processes)
+    training = _Training(plan, base, processes, quality)
+    with open_trackers(
+        plan.settings.trackers if processes.is_first else (),
+        directory.path,
+        f"{plan.recipe.name}-{plan.name}",
+        plan.identity["settings"],
+        after_step=training.progress.step,
+    ) as trackers:
+        yield from training.run(stop, trackers)
+    progress = training.progress
+    del training
+    if processes.is_first:
+        _save_result(plan, base, progress)
+        directory.finish(_facts(plan, progress))
+        write_report(directory, _facts(plan, progress))
+        directory.discard_checkpoints()
+    processes.wait()
+    assert directory.finished is not None
+    yield Finished(directory.model, directory.finished)
 
 
-def _merged_base(plan: StagePlan) -> ModelFiles:
+class _Training:
+    """A stage between its start and its last step."""
+
+    def __init__(self, plan: StagePlan, base: ModelFiles, processes: Processes, quality: Quality | None) -> None:
+        self.plan = plan
+        self.processes = processes
+        self.quality = quality
+        model = _trainable_model(plan, base, processes)
+        use_kernels(model)
+        self.layout: Layout = choose_layout(model)
+        if plan.settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self.loss_of = SummedLoss(model, negative_log_likelihood)
+        if processes.sharded:
+            processes.shard(self.loss_of, plan.precision, layers=causal_lm_of(model)._no_split_modules)
+        self.weights = TrainedWeights(self.loss_of.model)
+        eight_bit = plan.settings.optimizer == "adamw8bit"
+        self.optimizer = adamw(self.weights, weight_decay=plan.settings.weight_decay, eight_bit=eight_bit)
+        checkpoint = plan.directory.newest_checkpoint()
+        self.progress = checkpoint.progress if checkpoint else Progress(step=0)
+        self.resumed = checkpoint is not None
+        if checkpoint:
+            self._load(checkpoint)
+        processes.wait()
+        if processes.is_first:  # step 0 has its validation's row
+            plan.directory.forget_metrics_after(self.progress.step if checkpoint else -1)
+
+    def run(self, stop: Callable[[], bool], trackers: Trackers) -> Iterator[StageEvent]:
+        """The steps that are left, with their validations and checkpoints."""
+        plan, settings, directory = self.plan, self.plan.settings, self.plan.directory
+        if self.resumed:
+            yield Resumed(self.progress.step)
+        else:
+            yield from self._validated()
+        reports = train_steps(
+            self.loss_of,
+            _steps_of_examples(plan, first=self.progress.step + 1),
+            weights=self.weights,
+            optimizer=self.optimizer,
+            learning_rate_at=learning_rate_schedule(
+                settings.schedule,
+                peak=settings.peak_learning_rate,
+                steps=plan.steps.steps,
+                warmup_ratio=settings.warmup_ratio,
+            ),
+            max_gradient_norm=settings.max_gradient_norm,
+            tokens_per_micro_batch=plan.tokens_per_micro_batch,
+            layout=self.layout,
+            processes=self.processes,
+        )
+        saved = time.monotonic()
+        try:
+            for report in reports:
+                if isinstance(report, MicroBatchHalved):
+                    yield report
+                    continue
+                self.progress = replace(
+                    self.progress,
+                    step=report.step,
+                    target_tokens=self.progress.target_tokens + report.target_tokens,
+                    seconds=self.progress.seconds + report.seconds,
+                )
+                self._log(asdict(report))
+                trackers.log({key: value for key, value in asdict(report).items() if value is not None}, report.step)
+                yield report
+                late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
+                stopping, late_somewhere = self.processes.summed(stop(), late)
+                if due := report.step in _validation_steps(plan):
+                    for event in self._validated():
+                        trackers.log({"valid_loss": event.loss, **_named(event)}, event.step)
+                        yield event
+                if due or stopping or late_somewhere:
+                    self._save()
+                    saved = time.monotonic()
+                if stopping:
+                    raise Interrupted(f"stopped after step {report.step} of {plan.steps.steps}", hint=_GO_ON)
+        except KeyboardInterrupt:
+            kept = directory.newest_step()
+            raise Interrupted(
+                f"stopped during step {self.progress.step + 1} of {plan.steps.steps}; {kept} steps are kept",
+                hint=_GO_ON,
+            ) from None
+
+    def _validated(self) -> Generator[ValidationReport]:
+        """Measure the validation split, log it, and keep in mind which step was the best."""
+        plan, progress = self.plan, self.progress
+        if not plan.valid:
+            self.progress = replace(progress, best_step=progress.step)
+            return
+        loss = mean_loss(
+            self.loss_of,
+            plan.valid,
+            tokens_per_micro_batch=plan.tokens_per_micro_batch,
+            layout=self.layout,
+            processes=self.processes,
+        )
+        metric = plan.settings.validate_by
+        found = self._quality() if metric != "loss" else None
+        # The weights before the first step are measured to compare with, but they are no result of training.
+        better = loss < progress.best_loss if found is None else found > progress.best_quality
+        best = progress.step > 0 and better
+        if best:
+            known = progress.best_quality if found is None else found
+            self.progress = replace(progress, best_step=progress.step, best_loss=loss, best_quality=known)
+        event = ValidationReport(progress.step, loss, best, found, metric)
+        self._log({"step": progress.step, "valid_loss": loss, "best": best, **_named(event)})
+        if self.processes.is_first:
+            write_report(plan.directory, plan.identity)
+        yield event
+
+    def _quality(self) -> float:
+        """The first process translates, while the others wait for what it finds."""
+        assert self.quality is not None, "the recipe validates by translations"
+        return self.processes.summed(self.quality(self.loss_of.model) if self.processes.is_first else 0.0)[0]
+
+    def _log(self, row: dict[str, Any]) -> None:
+        if self.processes.is_first:
+            self.plan.directory.log(row)
+
+    def _save(self) -> None:
+        checkpoint = Checkpoint(
+            self.progress,
+            self.weights.state(),
+            self.weights.optimizer_state(self.optimizer),
+            self.processes.gathered(random_state()),
+        )
+        if self.processes.is_first:
+            self.plan.directory.save_checkpoint(checkpoint, keep=self.plan.settings.keep_checkpoints)
+        self.processes.wait()
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint; another number of processes may, too, with other random numbers."""
+        self.weights.load(checkpoint.weights)
+        self.weights.load_optimizer_state(self.optimizer, checkpoint.optimizer)
+        set_random_state(checkpoint.random[self.processes.rank % len(checkpoint.random)])
+
+
+def _merged_base(plan: StagePlan, processes: Processes) -> ModelFiles:
     """The plain weights that the stage starts from; an adapter is merged into them first."""
     if plan.base.adapter is None:
         return plan.base
     merged = plan.directory.path / "base"
-    if not merged.is_dir():
+    if processes.is_first and not merged.is_dir():
         model = load_model(plan.base, plan.precision, dtype=torch.bfloat16)
         save_model(model, plan.tokenizer, plan.text_format, merged, base=plan.base)
+    processes.wait()
     return ModelFiles(plan.base.name, merged, note=plan.base.note)
 
 
-def _trainable_model(plan: StagePlan, base: ModelFiles) -> PreTrainedModel:
-    """Full weights train in fp32; under adapters the frozen weights are in the device's precision, or in 4 bits."""
+def _trainable_model(plan: StagePlan, base: ModelFiles, processes: Processes) -> PreTrainedModel:
+    """The model in the precision it computes in, frozen below its adapters, or whole; in 4 bits for QLoRA."""
     method = plan.settings.method
-    dtype = torch.float32 if method == "full" else plan.precision.dtype
+    if processes.sharded and method == "qlora":
+        raise UsageError("4-bit weights cannot be sharded", hint="torchrun without FSDP trains qlora on every GPU")
+    # What is sharded is kept in fp32 and computed in the device's precision, layer by layer.
+    dtype = torch.float32 if processes.sharded else plan.precision.dtype
     model = load_model(base, plan.precision, dtype=dtype, four_bit=method == "qlora")
-    if plan.settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     if method == "full":
         return model
     for parameter in model.parameters():
@@ -155,10 +283,9 @@ def _trainable_model(plan: StagePlan, base: ModelFiles) -> PreTrainedModel:
     return add_lora(model, plan.settings)
 
 
-def _steps_of_batches(plan: StagePlan, *, first: int) -> Iterator[tuple[int, Sequence[Batch]]]:
+def _steps_of_examples(plan: StagePlan, *, first: int) -> Iterator[tuple[int, Sequence[TokenizedExample]]]:
     for step in range(first, plan.steps.steps + 1):
-        examples = [plan.train[index] for index in plan.steps.indices(step)]
-        yield step, list(micro_batches(examples, plan.settings.tokens_per_micro_batch))
+        yield step, [plan.train[index] for index in plan.steps.indices(step)]
 
 
 def _validation_steps(plan: StagePlan) -> set[int]:
@@ -167,37 +294,29 @@ def _validation_steps(plan: StagePlan) -> set[int]:
     return {round(steps * (n + 1) / wanted) for n in range(wanted)} | {steps}
 
 
-def _validated(
-    plan: StagePlan, model: PreTrainedModel, progress: Progress
-) -> Generator[ValidationReport, None, Progress]:
-    """Measure the validation loss, log it, yield it, and return the progress with the best step so far."""
-    if not plan.valid:
-        return replace(progress, best_step=progress.step)
-    loss = mean_loss(
-        model,
-        micro_batches(plan.valid, plan.settings.tokens_per_micro_batch),
-        objective=negative_log_likelihood,
-        autocast=plan.precision.autocast,
-    )
-    best = loss < progress.best_loss and progress.step > 0
-    plan.directory.log({"step": progress.step, "valid_loss": loss})
-    yield ValidationReport(progress.step, loss, best)
-    return replace(progress, best_step=progress.step, best_loss=loss) if best else progress
+def _named(event: ValidationReport) -> dict[str, float]:
+    return {} if event.quality is None else {f"valid_{event.metric}": event.quality}
 
 
-def _save_result(plan: StagePlan, model: Any, base: ModelFiles) -> None:
+def _save_result(plan: StagePlan, base: ModelFiles, progress: Progress) -> None:
     """Stage parallel leaves an adapter; stage mono plain weights, which the next stage builds on.
 
-    The merge happens in bf16 over the unquantised base, whatever the adapter was trained over.
+    The weights come from the best checkpoint on disk. A merge happens in bf16 over the unquantised base, whatever the
+    adapter was trained over.
     """
-    directory = plan.directory
-    if plan.settings.method == "full":
-        model = model.to(torch.bfloat16)
-        save_model(model, plan.tokenizer, plan.text_format, directory.model, base=base)
-        return
+    directory, method = plan.directory, plan.settings.method
+    stored = directory.weights_of(progress.best_step or progress.step)
+    model: Any = load_model(base, plan.precision, dtype=torch.bfloat16)
+    if method != "full":
+        model = add_lora(model, plan.settings)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name in stored:
+                parameter.copy_(stored.pop(name))
+    assert not stored, f"{stored.keys()}"
     adapter = directory.path / "adapter" if plan.name == "mono" else directory.model
-    save_model(model, plan.tokenizer, plan.text_format, adapter, base=base)
-    if plan.name == "mono":
+    save_model(model, plan.tokenizer, plan.text_format, adapter if method != "full" else directory.model, base=base)
+    if method != "full" and plan.name == "mono":
         merged = load_model(replace(base, adapter=adapter), plan.precision, dtype=torch.bfloat16)
         save_model(merged, plan.tokenizer, plan.text_format, directory.model, base=base)
         shutil.rmtree(adapter)
@@ -217,6 +336,7 @@ def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
         "progress": asdict(progress),
         "steps": plan.steps.steps,
         "device": str(plan.precision.device),
+        "processes": Processes().count,
         "dtype": str(plan.precision.dtype).removeprefix("torch."),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": {

@@ -6,6 +6,7 @@ B = sentences in a batch, T = tokens of the longest prompt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,18 +40,36 @@ class Translation:
 
 
 class Translator:
-    """A loaded model that translates. The prompt is byte for byte the one that training used."""
+    """A loaded model that translates. The prompt is byte for byte the one that training used.
 
-    def __init__(self, files: ModelFiles, settings: DecodingSettings, *, style: PromptStyle = "alma") -> None:
-        precision = precision_of()
-        self.files = files
+    The model may be one in training: it is neither changed nor held back from going on, but must be in eval mode.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        text_format: TextFormat,
+        settings: DecodingSettings,
+        *,
+        name: str,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.text_format = text_format
         self.settings = settings
-        self.tokenizer: PreTrainedTokenizerBase = tokenizer_of(files)
-        self.text_format: TextFormat = text_format_of(files, self.tokenizer, style)
-        self.model: PreTrainedModel = load_model(files, precision, dtype=precision.dtype).eval()
-        _keep_output_layer_small(self.model)
-        self._line_break_ids = _line_break_ids(self.tokenizer)
-        self._stop_ids = sorted({*_eos_ids(self.model, self.tokenizer), *self._line_break_ids})
+        self.name = name
+        self._line_break_ids = _line_break_ids(tokenizer)
+        self._stop_ids = sorted({*_eos_ids(model, tokenizer), *self._line_break_ids})
+
+    @classmethod
+    def load(cls, files: ModelFiles, settings: DecodingSettings, *, style: PromptStyle = "alma") -> Translator:
+        """A translator from a model's files, in the device's precision."""
+        precision = precision_of()
+        tokenizer = tokenizer_of(files)
+        text_format = text_format_of(files, tokenizer, style)
+        model = load_model(files, precision, dtype=precision.dtype).eval()
+        return cls(model, tokenizer, text_format, settings, name=files.name)
 
     def translate(self, sources: Sequence[str], direction: Direction) -> Iterator[Translation]:
         """One Translation for each source, the longest sources first. A blank source has a blank translation.
@@ -94,7 +113,7 @@ class Translator:
         room = window - min(self.settings.max_new_tokens, window // 2)
         if room <= empty_prompt:
             raise InputError(
-                f"{self.files.name} reads {window} tokens at most: too few for the prompt and decoding.max_new_tokens",
+                f"{self.name} reads {window} tokens at most: too few for the prompt and decoding.max_new_tokens",
                 hint="lower decoding.max_new_tokens or take a model with a longer window",
             )
         too_long = {index for index, ids in prompts.items() if len(ids) > room}
@@ -118,12 +137,13 @@ class Translator:
             input_ids[row, longest - len(ids) :] = torch.tensor(ids)
             attention_mask[row, longest - len(ids) :] = 1
         model: Any = self.model
-        output = model.generate(
-            input_ids=input_ids.to(self.model.device),
-            attention_mask=attention_mask.to(self.model.device),
-            generation_config=self._generation_config(max(limits)),
-            stopping_criteria=StoppingCriteriaList([_row_limits(limits, longest, self.model.device)]),
-        )
+        with _small_output_layer(model):
+            output = model.generate(
+                input_ids=input_ids.to(self.model.device),
+                attention_mask=attention_mask.to(self.model.device),
+                generation_config=self._generation_config(max(limits)),
+                stopping_criteria=StoppingCriteriaList([_row_limits(limits, longest, self.model.device)]),
+            )
         return [self._until_stop(row[:limit]) for row, limit in zip(output[:, longest:].tolist(), limits, strict=True)]
 
     def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
@@ -159,13 +179,19 @@ def _row_limits(limits: list[int], prompt_tokens: int, device: torch.device) -> 
     return reached
 
 
-def _keep_output_layer_small(model: Any) -> None:
+@contextmanager
+def _small_output_layer(model: Any) -> Iterator[None]:
     """Make the last position's states contiguous before the output layer sees them.
 
     They are a strided slice (B, 1, H) after the prompt; torch's matmul answers by copying the whole output matrix once
     for each of the B rows: 4.5 GB and half of the time with SmolLM2 and 80 rows.
     """
-    model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
+    layer = model.get_output_embeddings()
+    hook = layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _eos_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:

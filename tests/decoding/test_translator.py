@@ -32,7 +32,7 @@ SOURCES = (
 
 def translator_of(directory: Path, *, style: PromptStyle = "alma", **settings: Any) -> Translator:
     """In fp32, where the size of a batch changes next to nothing in the sums."""
-    made = Translator(resolve_model(str(directory)), DecodingSettings(**settings), style=style)
+    made = Translator.load(resolve_model(str(directory)), DecodingSettings(**settings), style=style)
     made.model.float()
     return made
 

@@ -1,0 +1,76 @@
+"""The benchmarks run from the repository alone; their numbers are not looked at, what they count is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+OURS, TRAINER, TRL = "alma-lora", "trainer-lora-padded-to-512", "trl-lora-packed"
+
+
+def _benchmark(folder: Path, *contenders: str) -> tuple[str, dict[str, Any]]:
+    """One small run of the training benchmark: what it prints, and its JSON."""
+    file = folder / "report.json"
+    command = [sys.executable, "benchmarks/train_throughput.py", "--random-llama", "tiny", "--json", str(file)]
+    command += ["--examples-per-step", "8", "--steps", "1", "--rows", "64", "--only", *contenders]
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=one_thread, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+@pytest.fixture(scope="module")
+def table_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    return _benchmark(tmp_path_factory.mktemp("benchmark"), OURS, TRAINER)
+
+
+def _row(report: dict[str, Any], key: str) -> dict[str, Any]:
+    [row] = [row for row in report["rows"] if row["key"] == key]
+    return row
+
+
+def test_the_table_has_its_columns_and_a_row_for_each_contender(table_and_report: tuple[str, dict[str, Any]]) -> None:
+    table, report = table_and_report
+
+    head, _, *rows = table.partition("\n\n")[0].splitlines()
+
+    assert head == "| contender | method | target tok/s | all tok/s | peak memory (GiB) | share of peak | loss |"
+    assert rows[0].startswith("| alma | lora | ")
+    assert rows[1].startswith("| Trainer padded to 512 | lora | ")
+    assert len(rows) == len(report["rows"])
+    assert "tiny with random weights" in table
+    assert "useful FLOPs: 4 per frozen" in table
+
+
+@pytest.mark.parametrize("key", [OURS, TRAINER])
+def test_a_contender_trains_on_all_tokens_of_the_data(table_and_report: tuple[str, dict[str, Any]], key: str) -> None:
+    _, report = table_and_report
+
+    row = _row(report, key)
+
+    assert (row["tokens"], row["target_tokens"]) == (report["data"]["tokens"], report["data"]["target_tokens"])
+    assert row["steps"] == 1
+    assert row["seconds"] > 0
+    assert row["peak_bytes"] > 2**27  # torch alone takes more
+
+
+def test_trainer_sees_the_loss_that_alma_sees(table_and_report: tuple[str, dict[str, Any]]) -> None:
+    _, report = table_and_report
+
+    assert _row(report, TRAINER)["loss"] == pytest.approx(_row(report, OURS)["loss"], rel=2e-3)  # bf16
+
+
+@pytest.mark.slow
+def test_trl_sees_the_loss_that_alma_sees(tmp_path: Path) -> None:
+    pytest.importorskip("trl", reason="TRL is in the extra `bench`")
+
+    _, report = _benchmark(tmp_path, OURS, TRL)
+
+    assert _row(report, TRL)["loss"] == pytest.approx(_row(report, OURS)["loss"], rel=2e-3)  # bf16
