@@ -5,7 +5,7 @@ VENV ?= .venv
 VENV4 ?= .venv-transformers4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: test test-fast check demo test-transformers4 wheel clean
+.PHONY: test test-fast check demo test-transformers4 wheel bench clean
 
 test: $(VENV)/ready  ## everything that needs neither network nor GPU, a short training of a real model included
 	$(VENV)/bin/python -m pytest -m "not gpu and not network"
@@ -36,6 +36,10 @@ test-transformers4: $(VENV4)/ready  ## the same suite with transformers 4.57
 
 wheel: $(VENV)/ready
 	$(VENV)/bin/python -m build --wheel --outdir dist
+
+bench: $(VENV)/ready  ## training speed beside transformers.Trainer and TRL, on this machine
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt ".[bench]"
+	$(VENV)/bin/python benchmarks/train_throughput.py --quick
 
 clean:
 	rm -rf build dist $(VENV) $(VENV4)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ import typer
 
 from alma_cli import __version__, console
 from alma_cli.commands import doctor, export, models, prepare, run, score, train, translate
+from alma_cli.core.launch import Launch, this_launch
+from alma_cli.core.process import set_up_process
 from alma_cli.errors import AlmaError, Interrupted, MachineError, UsageError, nearest
 
 app = typer.Typer(
@@ -53,11 +56,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback has printed it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    pass
+    launch = _launch_of(context.invoked_subcommand)
+    if launch.count > 1 and context.invoked_subcommand != "train":
+        raise UsageError(
+            f"`alma {context.invoked_subcommand}` runs in one process, and {launch.count} were started",
+            hint="only `alma train` runs in several: start this one without torchrun or accelerate launch",
+        )
 
 
 def main() -> None:
@@ -75,12 +84,10 @@ def run_command(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
         # Not command.main(), which swallows Ctrl-C and a reader who leaves, and says nothing.
-        with command.make_context("alma", list(arguments) or ["--help"]) as context:
-            command.invoke(context)
+        with _joined(_launch_of(*arguments[:1])):
+            code = _invoke(command, arguments)
         sys.stdout.flush()
-        return 0
-    except typer.Exit as done:
-        return done.exit_code
+        return code
     except typer.TyperException as error:
         failure: AlmaError = _usage_error(error, arguments)
     except AlmaError as error:
@@ -98,6 +105,40 @@ def run_command(arguments: list[str]) -> int:
         failure = MachineError(f"{error.strerror}{where}", hint="check the path, its permissions and the free space")
     console.fail(failure)
     return failure.exit_code
+
+
+def _invoke(command: Any, arguments: list[str]) -> int:
+    try:
+        with command.make_context("alma", list(arguments) or ["--help"]) as context:
+            command.invoke(context)
+    except typer.Exit as done:
+        return done.exit_code
+    return 0
+
+
+def _launch_of(command: str | None = None) -> Launch:
+    """This process among those of the launch; what a scheduler left in the environment matters to training only."""
+    try:
+        return this_launch()
+    except UsageError:
+        if command == "train":
+            raise
+        return Launch()
+
+
+@contextmanager
+def _joined(launch: Launch) -> Iterator[None]:
+    """With the other processes of the launch, of which the first speaks for all."""
+    if launch.count == 1:
+        yield
+        return
+    set_up_process()
+    if launch.rank > 0:
+        console.leave_it_to_another()
+    from alma_cli.core.processes import Processes
+
+    with Processes():
+        yield
 
 
 def _usage_error(error: typer.TyperException, arguments: list[str]) -> AlmaError:

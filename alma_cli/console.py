@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,11 @@ def be_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+def leave_it_to_another() -> None:
+    """Show nothing but this process's own errors: of several processes, the first speaks."""
+    _out.quiet = _err.quiet = True
+
+
 def note(text: str) -> None:
     """One line about what is going on."""
     if not _quiet:
@@ -57,8 +63,11 @@ def warn(text: str) -> None:
 
 
 def fail(error: AlmaError) -> None:
-    """The error's one line."""
-    _err.print(Text.assemble(("error: ", "bold red"), one_line(str(error))), soft_wrap=True)
+    """The error's one line; where another process speaks, only of an error that this one alone has."""
+    own = error.process is not None
+    where = f"process {error.process}: " if own else ""
+    _err.quiet = _err.quiet and not own
+    _err.print(Text.assemble(where, ("error: ", "bold red"), one_line(str(error))), soft_wrap=True)
 
 
 def one_line(text: str) -> str:
@@ -72,12 +81,13 @@ def _printable(text: str) -> str:
 
 def result(text: str) -> None:
     """One line of the command's result, byte for byte."""
-    sys.stdout.write(text + "\n")
+    if not _out.quiet:
+        sys.stdout.write(text + "\n")
 
 
 def result_json(value: Any) -> None:
     """The command's result as JSON."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+    result(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 def result_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, footer: str = "") -> None:
@@ -176,6 +186,67 @@ def panel(title: str, facts: Mapping[str, str]) -> None:
     _err.print(Panel(body, title=title, title_align="left", border_style="cyan", expand=False))
 
 
+def foretold(facts: Mapping[str, Any]) -> None:
+    """What a stage will take, from the facts that `--json` prints: a sample, memory, time."""
+    if _quiet:
+        return
+    quantiles = ", ".join(f"{share} {tokens:,}" for share, tokens in facts["length_quantiles"].items())
+    note(f"lengths in tokens: {quantiles}; about {facts['tokens_per_step']:,} tokens a step")
+    _err.print(_sample(facts["sample"]), soft_wrap=True)
+    parts = {name: f"{count / 2**30:.2f}" for name, count in facts["memory_bytes"].items()}
+    parts = {name: words for name, words in parts.items() if words != "0.00" or name == "total"}
+    if _err.is_terminal:
+        _err.print(_memory_table(parts))
+    else:
+        note("memory: " + ", ".join(f"{name} {words}" for name, words in parts.items()) + " GiB")
+    total, room, where = facts["memory_bytes"]["total"], facts["room_bytes"], facts["where"]
+    if facts["fits"]:
+        note(f"fits {where}: {gib(total)} of {gib(room)}")
+    else:
+        changes = facts["changes_that_fit"]
+        words = " ".join(
+            f"--set stages.{facts['stage']}.{key}={_toml(value)}" for key, value in (changes or {}).items()
+        )
+        what_to_do = f"with {words} it does" if changes else "no other method or setting makes it fit"
+        warn(f"does not fit {where}: {gib(total)} of {gib(room)}; {what_to_do}")
+    if facts["seconds"] is None:
+        note(f"time: unknown; name the GPU, not its memory ({facts['useful_flops']:.1e} operations)")
+    else:
+        share, peak = facts["share_of_peak"], facts["peak_flops_per_second"] / 1e12
+        note(f"time: about {duration(facts['seconds'])}, at {share:.0%} of {peak:,.{0 if peak >= 10 else 2}f} TFLOP/s")
+
+
+def gib(count: float) -> str:
+    """Bytes as `1.4 GiB`."""
+    return f"{count / 2**30:,.1f} GiB"
+
+
+def _sample(pieces: Iterable[Mapping[str, str]]) -> Text:
+    """An example with each token's fate: in colours on a terminal, else `prompt | target |EOS`."""
+    styles = {"prompt": "dim", "target": "bold green", "EOS": "bold magenta"}
+    text, before = Text("sample: "), "prompt"
+    for piece in pieces:
+        fate = piece["fate"]
+        if fate != before and not _err.is_terminal:
+            text.append(" |")
+        before = fate
+        words = "".join("↵" if c == "\n" else c for c in piece["text"])
+        text.append("EOS" if fate == "EOS" else _printable(words), styles[fate] if _err.is_terminal else "")
+    return text
+
+
+def _memory_table(parts: Mapping[str, str]) -> Table:
+    table = Table("memory", "GiB")
+    table.columns[1].justify = "right"
+    for name, words in parts.items():
+        table.add_row(name, words, style="bold" if name == "total" else "")
+    return table
+
+
+def _toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def done(what: str, *, next_command: str = "") -> None:
     """The last line of a job: where the results are, and what to type next."""
     note(f"{what}" + (f"; next: {next_command}" if next_command else ""))
@@ -187,6 +258,9 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return cell in ("-", "")
     return True
+
+
+_SECONDS_OF_SILENCE = 5.0
 
 
 class Watch:
@@ -213,6 +287,19 @@ class Watch:
         elif last or time.monotonic() - self._last_line > self._seconds_between_lines:
             self._last_line = time.monotonic()
             note(text)
+
+
+@contextmanager
+def tokenising() -> Iterator[Callable[[int], None]]:
+    """A function that shows how many tokens a long text has come to; of one that takes seconds, nothing is shown."""
+    started = time.monotonic()
+    with Watch() as watch:
+
+        def show(tokens: int) -> None:
+            if time.monotonic() - started > _SECONDS_OF_SILENCE:
+                watch.show(f"tokenising: {tokens / 1e6:.1f}M tokens")
+
+        yield show
 
 
 def follow_training(events: Iterable[StageEvent], *, steps: int, peak_flops: float | None = None) -> Finished:

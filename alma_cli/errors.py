@@ -20,6 +20,7 @@ class AlmaError(Exception):
     """An error of the user's world: one line that says what is wrong, and a hint that says what to do."""
 
     exit_code = 1
+    process: int | None = None  # of several, the one that alone has it
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -90,7 +90,7 @@ def test_local_sources_of_a_shipped_recipe_are_shipped_too(name: str) -> None:
     assert [path for path in local if not loaded.resolve(path).is_file()] == []
 
 
-@pytest.mark.parametrize("name", ["alma-7b", "alma-7b-lora", "alma-13b-lora"])
+@pytest.mark.parametrize("name", ["alma-7b", "alma-7b-8gpu", "alma-7b-lora", "alma-13b-lora"])
 def test_stage_mono_has_the_numbers_of_the_paper(name: str) -> None:
     recipe = load_recipe(name).recipe
     assert recipe.stages.mono is not None
@@ -104,6 +104,7 @@ def test_stage_mono_has_the_numbers_of_the_paper(name: str) -> None:
     ("name", "method"),
     [
         ("alma-7b", PAPER_FULL),
+        ("alma-7b-8gpu", PAPER_FULL),
         ("alma-7b-lora", PAPER_LORA),
         ("alma-13b-lora", PAPER_LORA),
         ("alma-7b-qlora", PAPER_LORA | {"method": "qlora"}),
@@ -119,7 +120,7 @@ def test_stage_parallel_has_the_numbers_of_the_paper(name: str, method: dict[str
     assert set(recipe.directions) == PAPER_DIRECTIONS
 
 
-@pytest.mark.parametrize("name", ["alma-7b", "alma-7b-lora", "alma-13b-lora", "alma-7b-qlora"])
+@pytest.mark.parametrize("name", ["alma-7b", "alma-7b-8gpu", "alma-7b-lora", "alma-13b-lora", "alma-7b-qlora"])
 def test_paper_data_has_five_corpora_to_train_four_to_validate_and_ten_to_test(name: str) -> None:
     sources = load_recipe(name).recipe.data.parallel.sources
     by_split = {split: [source.pair for source in sources if source.split == split] for split in ("train", "valid")}

@@ -11,9 +11,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from alma_cli import console
-from alma_cli.errors import InputError, MachineError, UsageError
+from alma_cli.errors import InputError, Interrupted, MachineError, UsageError
 
 if TYPE_CHECKING:
+    from alma_cli.core.forecast import Gpu
     from alma_cli.core.languages import Direction
     from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.plan import StagePlan
@@ -48,26 +49,39 @@ def prepare_stages(
     return prepared
 
 
-def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | None) -> StagePlan:
-    """Plan a stage and show the choices that matter."""
+def plan_training(
+    recipe: Recipe,
+    stage: StageName,
+    work: Path,
+    *,
+    model: str | None,
+    foretell: Callable[[StagePlan], None] | None = None,
+) -> StagePlan:
+    """Plan a stage and show the choices that matter; `foretell` says more than the one line about memory."""
     from alma_cli.core.plan import missing_stage, plan_stage
 
-    plan = plan_stage(recipe, stage, work, model=model)
+    with console.tokenising() as progress:
+        plan = plan_stage(recipe, stage, work, model=model, progress=progress)
     settings, steps = plan.settings, plan.steps
-    tokens = sum(len(example.token_ids) for example in plan.train)
-    targets = sum(example.target_tokens for example in plan.train)
     bos = "with" if plan.text_format.adds_bos else "without"
     facts = {
         "model": _with_note(plan.base.name, plan.base.note),
         "method": f"{settings.method}, learning rate {settings.peak_learning_rate:g} {settings.schedule}",
-        "data": f"{len(plan.train):,} examples, {tokens:,} tokens, {targets:,} in the loss",
+        "data": f"{len(plan.train):,} examples, {plan.train_tokens:,} tokens, {plan.train_target_tokens:,} in the loss",
         "validation": f"{len(plan.valid):,} examples",
         "steps": f"{steps.steps:,} of {settings.examples_per_step} examples",
         "prompt": f"{plan.text_format.style}, {bos} BOS",
         "device": f"{plan.precision.device}, {str(plan.precision.dtype).removeprefix('torch.')}",
         "into": str(plan.directory.path),
     }
+    too_much = ""
+    if foretell is None and plan.directory.finished is None:
+        facts["memory"], too_much = _memory_words(plan)
     console.panel(f"stage {plan.name}", facts)
+    if foretell is not None:
+        foretell(plan)
+    if too_much:
+        console.warn(too_much)
     for reason, count in plan.dropped.items():
         console.warn(f"left out of training: {count:,} {reason.replace('_', ' ')}")
     if model is None and (missing := missing_stage(recipe, stage, work)):
@@ -78,6 +92,37 @@ def plan_training(recipe: Recipe, stage: StageName, work: Path, *, model: str | 
     if not plan.valid:
         console.warn("no validation data: the last weights are kept, not the best")
     return plan
+
+
+def foretell_training(plan: StagePlan, gpu: Gpu | None, *, as_json: bool) -> None:
+    """Tell what a planned stage will take here or on another GPU, and do nothing."""
+    from alma_cli.core import forecast
+
+    foreseen = forecast.foresee(plan, gpu)
+    facts = forecast.as_json(plan, foreseen)
+    if as_json:
+        console.result_json(facts)
+    else:
+        console.foretold(facts)
+
+
+def _memory_words(plan: StagePlan) -> tuple[str, str]:
+    """About how much memory a stage takes, and a warning where there is less."""
+    from alma_cli.core.forecast import room_for
+    from alma_cli.core.memory import estimate_memory
+
+    try:
+        memory, room = estimate_memory(plan), room_for(plan.precision)
+    except UsageError as error:  # it is no reason not to train
+        return "unknown", error.message
+    parts = ((name, count) for name, count in memory.parts.items() if count >= 0.05 * 2**30)
+    words = f"about {console.gib(memory.total)} ({', '.join(f'{name} {count / 2**30:.1f}' for name, count in parts)})"
+    if memory.total <= room:
+        return words, ""
+    return words, (
+        f"it takes about {console.gib(memory.total)} of memory, and {console.gib(room)} are free: "
+        "`alma train --dry-run` finds settings that fit"
+    )
 
 
 def run_training(plan: StagePlan, *, resume: bool) -> Finished:
@@ -91,6 +136,8 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     with _ctrl_c_as_a_wish() as stop:
         events = run_stage(plan, resume=resume, stop=stop, quality=translation_quality(plan))
         finished = console.follow_training(events, steps=plan.steps.steps, peak_flops=peak)
+        if stop():
+            raise Interrupted(f"stopped; stage {plan.name} is finished", hint="the same command goes on from there")
     if finished.already:
         console.note(f"stage {plan.name} is finished already; --no-resume trains it again")
     return finished

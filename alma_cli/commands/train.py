@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -21,7 +22,7 @@ from alma_cli.commands.options import (
     stage_choice,
     work_directory,
 )
-from alma_cli.commands.steps import plan_training, run_training
+from alma_cli.commands.steps import foretell_training, plan_training, run_training
 from alma_cli.errors import UsageError, nearest
 
 
@@ -37,6 +38,10 @@ def train(
     out: OutOption = None,
     resume: ResumeOption = True,
     dry_run: DryRunOption = False,
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="NAME|GB", help="With --dry-run: what it takes there, such as `H100` or `24`."),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -51,9 +56,12 @@ def train(
     from alma_cli.core.process import set_up_process
 
     set_up_process()
+    from alma_cli.core.forecast import gpu_named
     from alma_cli.core.plan import next_stage
     from alma_cli.core.recipe_file import method_override
 
+    if gpu is not None and not dry_run:
+        raise UsageError("--gpu is for --dry-run", hint="training runs on the GPU that this machine has")
     loaded = open_recipe(recipe, overrides)
     work = work_directory(loaded, out)
     if stage is None:
@@ -68,9 +76,12 @@ def train(
         # What the user sets by hand wins over what comes with the method.
         kept = {key: value for key, value in values.items() if not any(o.startswith(key) for o in overrides or ())}
         loaded = open_recipe(recipe, overrides, kept, told=True)
-    plan = plan_training(loaded.recipe, name, work, model=model)
     if dry_run:
+        there = gpu_named(gpu) if gpu is not None else None
+        foretell = partial(foretell_training, gpu=there, as_json=as_json)
+        plan_training(loaded.recipe, name, work, model=model, foretell=foretell)
         return
+    plan = plan_training(loaded.recipe, name, work, model=model)
     finished = run_training(plan, resume=resume)
     if as_json:
         console.result_json(finished.facts)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,7 +43,7 @@ class Batch:
     """One micro-batch, in either layout."""
 
     input_ids: Tensor  # (1, N) int64, or (B, T) right-padded
-    position_ids: Tensor  # the same shape, int64
+    position_ids: Tensor | None  # (1, N) int64; None for the rectangle, where they are 0, 1, 2, ...
     attention_mask: Tensor | None  # (B, T) int64, 0 on padding; None where `rows` say it
     predicting: Tensor  # (L,) int64: the place, in the flat input_ids, whose state predicts each label
     targets: Tensor  # (L,) int64: the labels
@@ -54,11 +55,22 @@ class Batch:
         """How many labels the loss looks at."""
         return len(self.targets)
 
+    def model_inputs(self) -> dict[str, Any]:
+        """What a decoder is called with: only what the layout needs, since not every model takes positions."""
+        if self.rows is None:
+            return {"input_ids": self.input_ids, "attention_mask": self.attention_mask}
+        return {
+            "input_ids": self.input_ids,
+            "position_ids": self.position_ids,
+            "attention_mask": None,
+            "rows": self.rows,
+        }
+
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
         return Batch(
             self.input_ids.to(device),
-            self.position_ids.to(device),
+            None if self.position_ids is None else self.position_ids.to(device),
             None if self.attention_mask is None else self.attention_mask.to(device),
             self.predicting.to(device),
             self.targets.to(device),
@@ -123,26 +135,34 @@ def padded(examples: Sequence[TokenizedExample]) -> Batch:
         labelled = count - example.target_tokens
         predicting.append(number * longest + torch.arange(labelled - 1, count - 1))
         targets.append(input_ids[number, labelled:count])
-    positions = torch.arange(longest).expand_as(input_ids)
-    tokens = int(attention_mask.sum())
-    return Batch(input_ids, positions, attention_mask, torch.cat(predicting), torch.cat(targets), None, tokens)
+    tokens = sum(len(example.token_ids) for example in examples)
+    return Batch(input_ids, None, attention_mask, torch.cat(predicting), torch.cat(targets), None, tokens)
 
 
 def micro_batches(
     examples: Sequence[TokenizedExample], tokens_per_micro_batch: int, layout: Layout = flattened
 ) -> list[Batch]:
-    """The examples in batches of at most so many tokens, of like beginnings and near-equal lengths; the largest first,
-    so that memory runs out at once or not at all."""
+    """The examples in batches of at most so many tokens, as `grouped` has them."""
+    return [layout(group) for group in grouped(examples, tokens_per_micro_batch, layout)]
+
+
+def grouped(
+    examples: Sequence[TokenizedExample], tokens_per_micro_batch: int, layout: Layout = flattened
+) -> list[list[TokenizedExample]]:
+    """The examples in groups of at most so many tokens (for `padded`, with the padding), of like beginnings and
+    near-equal lengths; the largest first, so that memory runs out at once or not at all."""
     groups: list[list[TokenizedExample]] = []
-    room = 0
+    tokens = longest = 0
     for example in sorted(examples, key=lambda e: (e.token_ids[:_CLUSTER_TOKENS], -len(e.token_ids))):
-        room -= len(example.token_ids)
-        if room < 0 or not groups:
+        count = len(example.token_ids)
+        tokens, longest = tokens + count, max(longest, count)
+        computed = longest * (len(groups[-1]) + 1) if groups and layout is padded else tokens
+        if not groups or computed > tokens_per_micro_batch:
             groups.append([])
-            room = tokens_per_micro_batch - len(example.token_ids)
+            tokens = longest = count
         groups[-1].append(example)
     groups.sort(key=lambda group: (max(len(e.token_ids) for e in group) * len(group), len(group)), reverse=True)
-    return [layout(group) for group in groups]
+    return groups
 
 
 def _common_beginning(a: np.ndarray, b: np.ndarray) -> int:

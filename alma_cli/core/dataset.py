@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from alma_cli.core.languages import Direction
+from alma_cli.core.process import ErrorsNaming
 from alma_cli.errors import InputError
 
 MANIFEST_VERSION = 1
@@ -35,6 +36,17 @@ class Example:
     direction: Direction
     source: str
     target: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a file of rows has been read."""
+
+    bytes: int
+    lines: int
+
+
+START = Place(0, 0)
 
 
 @dataclass
@@ -97,16 +109,17 @@ class Manifest:
 
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Put `text`, whole or in pieces, at `path` by rename: a reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines([text] if isinstance(text, str) else text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with ErrorsNaming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8", newline="\n") as stream:
+                stream.writelines([text] if isinstance(text, str) else text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def split_path(directory: Path, stage: str, split: str) -> Path:
@@ -127,21 +140,30 @@ def write_documents(path: Path, documents: Iterable[Document]) -> None:
 
 def read_examples(path: Path) -> list[Example]:
     """The sentence pairs of one split, in order; an absent file has none. Raises InputError naming file and line."""
-    return [Example(Direction.parse(row["direction"]), row["source"], row["target"]) for row in _rows(path)]
+    return [Example(Direction.parse(row["direction"]), row["source"], row["target"]) for row, _ in _rows(path, START)]
 
 
 def read_documents(path: Path) -> Iterator[Document]:
     """The documents of one split, in order; an absent file has none. Raises InputError naming file and line."""
-    for row in _rows(path):
-        yield Document(row["language"], row["text"])
+    for document, _ in documents_after(path, START):
+        yield document
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
+def documents_after(path: Path, place: Place) -> Iterator[tuple[Document, Place]]:
+    """The documents of one split that come after a place, each with the place where it ends."""
+    for row, end in _rows(path, place):
+        yield Document(row["language"], row["text"]), end
+
+
+def _rows(path: Path, place: Place) -> Iterator[tuple[dict[str, str], Place]]:
     if not path.is_file():
         return
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, 1):
+    with path.open("rb") as stream:
+        stream.seek(place.bytes)
+        for line in stream:
+            place = Place(place.bytes + len(line), place.lines + 1)
             try:
-                yield json.loads(line)
+                row = json.loads(line.decode("utf-8"))
             except ValueError:
-                raise InputError(f"{path} line {number} is not JSON", hint="run `alma prepare` again") from None
+                raise InputError(f"{path} line {place.lines} is not JSON", hint="run `alma prepare` again") from None
+            yield row, place

@@ -8,14 +8,13 @@ A pair becomes `prompt tokens | target tokens | EOS`; labels are set by position
 
 from __future__ import annotations
 
-import random
+import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from alma_cli.core.dataset import Document, Example
+from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
 from alma_cli.core.prompt import PromptStyle, alma_prompt, build_prompt
 
@@ -31,7 +30,7 @@ class TextFormat:
     adds_bos: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenizedExample:
     """One example's ids; the loss looks at `token_ids[prompt_tokens:]` only."""
 
@@ -110,24 +109,12 @@ def target_ids(
     return rows
 
 
-def pack_documents(
-    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, documents: Iterable[Document], block_tokens: int
-) -> tuple[list[TokenizedExample], int]:
-    """Documents joined by EOS and cut into full blocks, and the number of tokens left over at the end.
-
-    Every token of a block is labelled (paper section 4.2: blocks of 512).
-    """
-    blocks: list[TokenizedExample] = []
-    buffer: list[int] = []
-    for texts in _chunks((document.text for document in documents), 1000):
-        for ids in text_ids(tokenizer, texts, parse_special=False):
-            buffer += [*_with_bos(tokenizer, text_format, ids), _eos_id(tokenizer)]
-        full = len(buffer) // block_tokens * block_tokens
-        blocks += [
-            TokenizedExample(tuple(buffer[start : start + block_tokens]), 0) for start in range(0, full, block_tokens)
-        ]
-        del buffer[:full]
-    return blocks, len(buffer)
+def document_ids(
+    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, texts: Sequence[str]
+) -> Iterator[list[int]]:
+    """The ids of whole documents, each ended by EOS."""
+    for ids in text_ids(tokenizer, texts, parse_special=False):
+        yield [*_with_bos(tokenizer, text_format, ids), _eos_id(tokenizer)]
 
 
 @dataclass(frozen=True)
@@ -156,14 +143,31 @@ class StepPlan:
         assert 1 <= step <= self.steps, f"{step=}"
         epoch, within = divmod(step - 1, self.steps_per_epoch)
         start = within * self.examples_per_step
-        return _shuffled(self.examples, self.seed, epoch)[start : start + self.examples_per_step]
+        end = min(start + self.examples_per_step, self.examples)
+        order = hashlib.sha256(f"{self.seed}/{epoch}".encode()).digest()
+        return [shuffled(index, self.examples, order) for index in range(start, end)]
 
 
-@lru_cache(maxsize=2)
-def _shuffled(count: int, seed: int, epoch: int) -> list[int]:
-    order = list(range(count))
-    random.Random(f"{seed}/{epoch}").shuffle(order)
-    return order
+_ROUNDS = 8  # with 4, the orders of five examples are not yet equally likely
+
+
+def shuffled(index: int, count: int, key: bytes) -> int:
+    """Where a shuffle of range(count), one for each key of at most 64 bytes, puts an index; it takes no memory.
+
+    A Feistel network permutes the numbers below a power of four, and what falls outside the range goes through it again
+    until it is inside (Black and Rogaway 2002, "Ciphers with Arbitrary Finite Domains", methods 2 and 3).
+    """
+    assert 0 <= index < count, f"{index=} {count=}"
+    bits = ((count - 1).bit_length() + 1) // 2  # of each half
+    mask = (1 << bits) - 1
+    while True:
+        left, right = index >> bits, index & mask
+        for number in range(_ROUNDS):
+            digest = hashlib.blake2b(b"%d/%d" % (number, right), key=key, digest_size=8).digest()
+            left, right = right, left ^ (int.from_bytes(digest, "little") & mask)
+        index = left << bits | right
+        if index < count:
+            return index
 
 
 def _prompt_text_ids(
@@ -209,14 +213,3 @@ def _by_direction(examples: Sequence[Example]) -> Iterator[tuple[Direction, list
     for example in examples:
         groups.setdefault(example.direction, []).append(example)
     yield from groups.items()
-
-
-def _chunks(texts: Iterable[str], size: int) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for text in texts:
-        chunk.append(text)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

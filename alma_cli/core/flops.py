@@ -21,15 +21,16 @@ class Flops:
     @classmethod
     def of(cls, model: Any) -> Flops:
         """Count a model's linear layers, quantised or not, with their adapters."""
-        head = causal_lm_of(model).get_output_embeddings()
+        head = set(causal_lm_of(model).get_output_embeddings().modules())
         per_token = per_target_token = 0.0
         for module in model.modules():
-            inputs, outputs = getattr(module, "in_features", None), getattr(module, "out_features", None)
+            inputs = getattr(module, "in_features", getattr(module, "nx", None))  # nx and nf are GPT-2's
+            outputs = getattr(module, "out_features", getattr(module, "nf", None))
             weight = getattr(module, "weight", None)
             if inputs is None or outputs is None or weight is None or hasattr(module, "base_layer"):
                 continue
             cost = inputs * outputs * (6 if weight.requires_grad else 4)
-            if module is head:
+            if module in head:
                 per_target_token += cost
             else:
                 per_token += cost

@@ -9,23 +9,25 @@ under autocast (benchmarks/train_throughput.py measures it).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from alma_cli.core.model import causal_lm_of
 
 
-def use_kernels(model: Any) -> list[str]:
+def use_kernels(model: Any, *, device: torch.device | None = None) -> list[str]:
     """Replace what can be replaced in the model, and name it: `lora`, and on a CPU `norm` and `gated unit`.
 
-    A norm or a gated unit is replaced when ours gives the same for a random input: names alone prove nothing.
+    A norm or a gated unit is replaced when ours gives the same for a random input: names alone prove nothing. `device`
+    is where the model computes, if not where it is.
     """
     used = set()
-    on_cpu = next(model.parameters()).device.type == "cpu"
+    on_cpu = (device or next(model.parameters()).device).type == "cpu"
     for module in model.modules():
         if (lora := _lora_forward(module)) is not None:
             module.forward = lora
@@ -48,29 +50,43 @@ def _lora_forward(layer: Any) -> Callable[..., Tensor] | None:
     """A forward pass for one of PEFT's LoRA layers over a linear layer, plain or in 4 bits; None for anything else."""
     from peft.tuners.lora import LoraLayer
 
-    if not isinstance(layer, LoraLayer) or list(layer.lora_A) != ["default"] or any(layer.use_dora.values()):
+    if not isinstance(layer, LoraLayer) or list(layer.lora_A) != ["default"]:
+        return None
+    if any(layer.use_dora.values()) or any(layer.lora_bias.values()) or getattr(layer, "lora_variant", None):
         return None
     whole: Any = layer  # a torch module as well, which its types do not say
-    base = whole.get_base_layer()
+    base, peft_forward = whole.get_base_layer(), whole.forward
     four_bit = type(base).__name__ == "Linear4bit"
-    if not four_bit and type(base) is not torch.nn.Linear:
+    frozen = not any(parameter.requires_grad for parameter in base.parameters())
+    if not frozen or (not four_bit and type(base) is not torch.nn.Linear):
         return None
     read = partial(_dequantized, base) if four_bit else partial(getattr, base, "weight")
     dropout = layer.lora_dropout["default"]
     probability = dropout.p if isinstance(dropout, torch.nn.Dropout) else 0.0
     lora_a, lora_b, scale = layer.lora_A["default"], layer.lora_B["default"], layer.scaling["default"]
 
-    def forward(x: Tensor, *_: Any, **__: Any) -> Tensor:
+    def forward(x: Tensor, *_: Any, again: _Again | None = None, **__: Any) -> Tensor:
+        if whole.disable_adapters or whole.merged:
+            plain: Tensor = peft_forward(x)
+            return plain
         kept = _dropout_mask(x, probability) if probability and whole.training else None
-        result: Tensor = _LoraLinear.apply(x, read, base.bias, lora_a.weight, lora_b.weight, scale, kept)  # type: ignore[no-untyped-call]
+        make, *parts = again or (None,)
+        result: Tensor = _LoraLinear.apply(  # type: ignore[no-untyped-call]
+            x, read, base.bias, lora_a.weight, lora_b.weight, scale, kept, make, *parts
+        )
         return result
 
+    forward.takes_again = True  # type: ignore[attr-defined]
     return forward
 
 
+# A function and the tensors from which it makes a layer's input again, so that the input need not be kept.
+_Again = tuple[Callable[..., Tensor], Tensor, Tensor]
+
+
 class _LoraLinear(torch.autograd.Function):
-    """x W' + bias + scale (x A') B' with W frozen: keeps x (N, I) and x A' (N, R), and reads W again for the backward
-    pass, so that 4-bit weights are never kept in full."""
+    """x W' + bias + scale (x A') B' with W frozen: keeps x (N, I), or the parts it is made of, and x A' (N, R), and
+    reads W again for the backward pass, so that 4-bit weights are never kept in full."""
 
     @staticmethod
     def forward(
@@ -82,19 +98,24 @@ class _LoraLinear(torch.autograd.Function):
         lora_b: Tensor,  # (O, R)
         scale: float,
         kept: Tensor | None,  # (N, I): 0 where dropped, 1 / (1 - p) elsewhere
+        make: Callable[..., Tensor] | None,  # parts -> x
+        *parts: Tensor,
     ) -> Tensor:
         weight = read_weight()
         rows = x.reshape(-1, x.shape[-1]).to(weight.dtype)
         a, b = lora_a.to(rows.dtype), lora_b.to(rows.dtype)
+        kept = None if kept is None else kept.to(rows.dtype)
         inner = (rows if kept is None else rows * kept) @ a.t()
         y = torch.nn.functional.linear(rows, weight, bias).addmm_(inner, b.t(), alpha=scale)
-        context.save_for_backward(rows, a, b, inner)
-        context.read_weight, context.scale, context.kept, context.of_x = read_weight, scale, kept, x.dtype
+        context.save_for_backward(a, b, inner, *(parts or (rows,)))
+        context.read_weight, context.scale, context.kept, context.make = read_weight, scale, kept, make
+        context.of_x = x.dtype
         return y.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        rows, a, b, inner = context.saved_tensors
+        a, b, inner, *parts = context.saved_tensors
+        rows = parts[0] if context.make is None else context.make(*parts).reshape(-1, a.shape[1]).to(a.dtype)
         kept: Tensor | None = context.kept
         shape = gradients[0].shape
         gradient = gradients[0].reshape(-1, shape[-1]).to(rows.dtype)
@@ -109,7 +130,7 @@ class _LoraLinear(torch.autograd.Function):
             else:
                 of_x.addcmul_(of_inner @ a, kept)
             of_x = of_x.view(*shape[:-1], -1).to(context.of_x)
-        return of_x, None, None, of_a, of_b, None, None
+        return of_x, None, None, of_a, of_b, None, None, None, *(None for _ in parts if context.make)
 
 
 def _dequantized(base: Any) -> Tensor:
@@ -131,7 +152,7 @@ def _dropout_mask(x: Tensor, probability: float) -> Tensor:
     dtype = x.dtype if x.dtype != torch.float64 else torch.float32
     if x.device.type != "cpu":
         return torch.empty(rows, width, dtype=dtype, device=x.device).bernoulli_(1 - probability).div_(1 - probability)
-    pool = _pool(probability, dtype, _pool_size(rows * width))
+    pool = _pool(probability, dtype, dropout_pool_size(rows * width))
     start = int(torch.randint(len(pool) - rows * width, (1,)))
     return pool[start : start + rows * width].view(rows, width)
 
@@ -139,7 +160,7 @@ def _dropout_mask(x: Tensor, probability: float) -> Tensor:
 _pools: dict[tuple[float, torch.dtype, int], Tensor] = {}
 
 
-def _pool_size(needed: int) -> int:
+def dropout_pool_size(needed: int) -> int:
     """At least four times what one mask needs, and 2^22."""
     return max(2**22, 1 << (4 * needed - 1).bit_length())
 
@@ -163,16 +184,14 @@ def _norm_forward(module: Any) -> Callable[[Tensor], Tensor] | None:
     epsilon = getattr(module, "variance_epsilon", getattr(module, "eps", None))
     if epsilon is None or module.weight.ndim != 1:
         return None
-    for one_more in (0.0, 1.0):
 
-        def forward(x: Tensor, one_more: float = one_more) -> Tensor:
-            weight = module.weight + one_more if one_more else module.weight
-            result: Tensor = _RmsNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
-            return result
+    def forward(x: Tensor, *, one_more: float) -> Tensor:
+        weight = module.weight + one_more if one_more else module.weight
+        result: Tensor = _RmsNorm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
+        return result
 
-        if _computes_the_same(module, forward, len(module.weight)):
-            return forward
-    return None
+    candidates = [partial(forward, one_more=one_more) for one_more in (0.0, 1.0)]
+    return _computing_the_same(module, candidates, len(module.weight))
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -206,17 +225,19 @@ def _gated_unit_forward(module: Any) -> Callable[[Tensor], Tensor] | None:
     """A forward pass for down(act(gate(x)) * up(x)), with SiLU or GELU."""
     if not all(isinstance(getattr(module, f"{name}_proj", None), torch.nn.Module) for name in ("gate", "up", "down")):
         return None
-    for activation in _ACTIVATIONS:
+    takes_again = getattr(module.down_proj.forward, "takes_again", False)
+    width = getattr(module.gate_proj, "in_features", None)
+    if width is None:
+        return None
 
-        def forward(x: Tensor, activation: str = activation) -> Tensor:
-            unit: Tensor = _GatedUnit.apply(module.gate_proj(x), module.up_proj(x), activation)  # type: ignore[no-untyped-call]
-            result: Tensor = module.down_proj(unit)
-            return result
+    def forward(x: Tensor, *, activation: str) -> Tensor:
+        gate, up = module.gate_proj(x), module.up_proj(x)
+        unit: Tensor = _GatedUnit.apply(gate, up, activation)  # type: ignore[no-untyped-call]
+        again = {"again": (partial(_gated, activation), gate, up)} if takes_again else {}
+        result: Tensor = module.down_proj(unit, **again)
+        return result
 
-        width = getattr(module, "hidden_size", None) or module.config.hidden_size
-        if _computes_the_same(module, forward, width):
-            return forward
-    return None
+    return _computing_the_same(module, [partial(forward, activation=name) for name in _ACTIVATIONS], width)
 
 
 _ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
@@ -229,6 +250,10 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tens
 }
 
 
+def _gated(activation: str, gate: Tensor, up: Tensor) -> Tensor:
+    return _ACTIVATIONS[activation][0](gate).mul_(up)
+
+
 class _GatedUnit(torch.autograd.Function):
     """act(gate) * up: keeps these two only."""
 
@@ -236,7 +261,7 @@ class _GatedUnit(torch.autograd.Function):
     def forward(context: Any, gate: Tensor, up: Tensor, activation: str) -> Tensor:
         context.save_for_backward(gate, up)
         context.activation = activation
-        return _ACTIVATIONS[activation][0](gate).mul_(up)
+        return _gated(activation, gate, up)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -246,13 +271,21 @@ class _GatedUnit(torch.autograd.Function):
 
 
 @torch.no_grad()
-def _computes_the_same(module: Any, ours: Callable[[Tensor], Tensor], width: int) -> bool:
-    """Whether both give the same for a random input, to the rounding of the weights' type."""
-    weight = next(parameter for parameter in module.parameters() if parameter.is_floating_point())
-    x = torch.randn(4, width, generator=torch.Generator().manual_seed(0)).to(weight.dtype)
+def _computing_the_same(
+    module: Any, candidates: Sequence[Callable[[Tensor], Tensor]], width: int
+) -> Callable[[Tensor], Tensor] | None:
+    """The candidate closest to the module for a random input, if it is the same to the rounding of the weights' type:
+    in bf16 two kinds of GELU are. Without values, the first."""
+    if any(isinstance(parameter, FakeTensor) for parameter in module.parameters()):
+        return candidates[0]
+    # None is in floating point where all layers are in four bits.
+    dtype = next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
+    x = torch.randn(4, width, generator=torch.Generator().manual_seed(0)).to(dtype)
     was_training = module.training
     module.eval()
-    expected, given = module(x).float(), ours(x).float()
+    expected = module(x).float()
+    differences = [float((candidate(x).float() - expected).norm()) for candidate in candidates]
     module.train(was_training)
-    tolerance = 1e-5 if weight.dtype == torch.float32 else 2e-2
-    return bool((given - expected).norm() <= tolerance * expected.norm())
+    tolerance = 2e-2 if dtype in (torch.bfloat16, torch.float16) else 1e-5
+    closest = min(range(len(candidates)), key=differences.__getitem__)
+    return candidates[closest] if differences[closest] <= tolerance * expected.norm() else None

@@ -75,14 +75,18 @@ def train_steps(
             batches = micro_batches(examples, tokens_per_micro_batch, layout)
             before = random_state()
             try:
-                total = _accumulate(loss_of, processes.share(batches), processes.count / target_tokens)
+                total = _accumulate(loss_of, processes.share(batches), 1 / target_tokens)
                 break
             except MemoryExhausted:
                 # The other processes wait for this one in the middle of the step: they cannot halve theirs, too.
                 if processes.count > 1 or len(batches) == len(examples):
                     raise
-            _forget(masters, before)
-            tokens_per_micro_batch //= 2
+            weights.forget_gradients()
+            set_random_state(before)
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            # Of what the largest one had: with the budget alone, halving might cut the same batches again.
+            tokens_per_micro_batch = min(tokens_per_micro_batch, max(batch.tokens for batch in batches)) // 2
             yield MicroBatchHalved(step, tokens_per_micro_batch)
         (total,) = processes.summed(total)
         processes.sum_gradients(masters)
@@ -111,10 +115,7 @@ def train_steps(
 
 
 def _accumulate(loss_of: SummedLoss, batches: Iterable[Batch], scale: float) -> float:
-    """Add the gradients of `scale` times the batches' loss, and return the loss, summed and unscaled.
-
-    `scale` has the number of processes in it: what they sum in the end is 1 / count of each.
-    """
+    """Add the gradients of `scale` times the batches' loss, and return the loss, summed and unscaled."""
     total = 0.0
     for batch in batches:
         with explained_memory_errors(_WHEN_MEMORY_ENDS):
@@ -167,21 +168,12 @@ def learning_rate_schedule(kind: str, *, peak: float, steps: int, warmup_ratio: 
 
 
 def random_state() -> list[torch.Tensor]:
-    """The state of this process's random numbers: the host's, then each GPU's."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    """The state of this process's random numbers: the host's, then its GPU's."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
 
 
 def set_random_state(state: Sequence[torch.Tensor]) -> None:
     """Put it back."""
     torch.set_rng_state(state[0])
     if torch.cuda.is_available() and len(state) > 1:
-        torch.cuda.set_rng_state_all(list(state[1:]))
-
-
-def _forget(masters: Iterable[torch.Tensor], state: Sequence[torch.Tensor]) -> None:
-    """Take back what a step did before memory ran out."""
-    for master in masters:
-        master.grad = None
-    set_random_state(state)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+        torch.cuda.set_rng_state(state[1])

@@ -13,12 +13,13 @@ import torch
 
 from alma_cli.core.examples import TextFormat
 from alma_cli.core.model_files import ModelFiles, resolve_model
+from alma_cli.core.process import ErrorsNaming
 from alma_cli.core.prompt import PromptStyle
 from alma_cli.core.recipe import StageSettings
 from alma_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,16 @@ def text_format_of(files: ModelFiles, tokenizer: PreTrainedTokenizerBase, style:
     return TextFormat(recorded.get("style") or style, bool(adds_bos))
 
 
+def config_of(files: ModelFiles) -> PretrainedConfig:
+    """The model's architecture, without its weights. Raises InputError for one that transformers does not know."""
+    from transformers import AutoConfig
+
+    try:
+        return cast("PretrainedConfig", AutoConfig.from_pretrained(files.weights))
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"cannot read the model in {files.weights}: {_first_line(error)}") from None
+
+
 def load_model(
     files: ModelFiles, precision: Precision, *, dtype: torch.dtype, four_bit: bool = False
 ) -> PreTrainedModel:
@@ -131,30 +142,48 @@ def causal_lm_of(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "peft_config") else model
 
 
+def decoder_of(causal_lm: Any) -> Any:
+    """What is below the output layer; transformers 4 names it wrongly for Gemma 3, and gives the whole model."""
+    decoder = causal_lm.base_model
+    return causal_lm.model if decoder is causal_lm else decoder
+
+
 def save_model(
     model: Any, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, directory: Path, *, base: ModelFiles
 ) -> None:
-    """Write weights (an adapter alone, naming its `base`) with tokenizer and format, complete or not at all."""
+    """Write weights (an adapter alone, naming its `base`) with tokenizer and format, complete or not at all.
+
+    Raises OSError where they cannot be written.
+    """
     temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    try:
+        with ErrorsNaming(directory):
+            temporary.mkdir(parents=True)
+            _save_into(temporary, model, tokenizer, base=base)
+            recorded = {
+                "style": text_format.style,
+                "adds_bos": text_format.adds_bos,
+                "note": base.note,
+                "base": os.path.relpath(base.weights, directory),
+            }
+            (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    shutil.rmtree(directory, ignore_errors=True)
+    temporary.replace(directory)
+
+
+def _save_into(directory: Path, model: Any, tokenizer: PreTrainedTokenizerBase, *, base: ModelFiles) -> None:
     if hasattr(model, "peft_config"):
         for config in model.peft_config.values():
             config.base_model_name_or_path = base.hub_id or str(base.weights.resolve())
         # False, not "auto", which asks the hub about the base model; no LoRA of ours is on an embedding.
-        model.save_pretrained(temporary, save_embedding_layers=False)
+        model.save_pretrained(directory, save_embedding_layers=False)
     else:
-        model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    recorded = {
-        "style": text_format.style,
-        "adds_bos": text_format.adds_bos,
-        "note": base.note,
-        "base": os.path.relpath(base.weights, directory),
-    }
-    (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
-    shutil.rmtree(directory, ignore_errors=True)
-    temporary.replace(directory)
+        model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
 
 
 def _keep_differentiable(model: Any) -> None:

@@ -286,7 +286,8 @@ def _sources(stage: Path, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     for split in ("train", "valid"):
         path = split_path(data, str(facts.get("stage")), split)
         if path.is_file():
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
     manifest = Manifest.load(data) if digest.hexdigest() == facts.get("data_sha256") else None
     reports = manifest.sources if manifest else []
     return [vars(report) for report in reports if report.stage == facts.get("stage")]

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from alma_cli.core.batch import Batch
-from alma_cli.core.model import causal_lm_of
+from alma_cli.core.model import causal_lm_of, decoder_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Objective = Callable[["PreTrainedModel", Batch], Tensor]
 
-# Logits of one chunk take at most 128 MiB in fp32, whatever the vocabulary.
-_LOGITS_PER_CHUNK = 2**25
+# Logits of one chunk take 64 MiB in fp32, or what the fewest rows take that a matrix product is still fast with.
+_LOGITS_PER_CHUNK, _FEWEST_ROWS = 2**24, 128
 
 
 def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> Tensor:
@@ -32,7 +32,8 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> Tensor:
     causal_lm = causal_lm_of(model)
     states = _labelled_states(causal_lm, batch)  # (L, H)
     head = causal_lm.get_output_embeddings()
-    trained = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    # A function of autograd is told that weights want a gradient even where gradients are switched off.
+    trained = [parameter for parameter in head.parameters() if parameter.requires_grad and torch.is_grad_enabled()]
     loss: Tensor = _SummedCrossEntropy.apply(states, batch.targets, head, _LogitShape.of(causal_lm), *trained)  # type: ignore[no-untyped-call]
     return loss
 
@@ -59,13 +60,7 @@ def labelled_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 
 def _labelled_states(causal_lm: Any, batch: Batch) -> Tensor:
-    outputs = causal_lm.base_model(
-        input_ids=batch.input_ids,
-        position_ids=batch.position_ids,
-        attention_mask=batch.attention_mask,
-        use_cache=False,
-        **({} if batch.rows is None else {"rows": batch.rows}),
-    )
+    outputs = decoder_of(causal_lm)(**batch.model_inputs(), use_cache=False)
     states: Tensor = outputs.last_hidden_state.flatten(0, 1)[batch.predicting]
     return states
 
@@ -107,7 +102,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
         total = states.new_zeros((), dtype=torch.float32)
         of_states = torch.zeros_like(states)
         of_trained = [torch.zeros_like(parameter) for parameter in trained]
-        rows = max(1, _LOGITS_PER_CHUNK // shape.vocabulary)
+        rows = max(_FEWEST_ROWS, _LOGITS_PER_CHUNK // shape.vocabulary)
         for start in range(0, len(targets), rows):
             labels = targets[start : start + rows, None]
             with torch.set_grad_enabled(wanted):

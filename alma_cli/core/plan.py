@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alma_cli.core.dataset import read_documents, read_examples, split_path
-from alma_cli.core.examples import StepPlan, TextFormat, TokenizedExample, pack_documents, tokenize_examples
+from alma_cli.core.blocks import Blocks, TokenFile
+from alma_cli.core.dataset import read_examples, split_path
+from alma_cli.core.examples import StepPlan, TextFormat, TokenizedExample, tokenize_examples
 from alma_cli.core.model import Precision, precision_of, text_format_of, tokenizer_of
 from alma_cli.core.model_files import ModelFiles, resolve_model
+from alma_cli.core.processes import Processes
 from alma_cli.core.recipe import STAGES, MonoStage, ParallelStage, Recipe, StageName, StageSettings
 from alma_cli.core.run import StageDirectory
 from alma_cli.errors import InputError, UsageError
@@ -34,8 +38,8 @@ class StagePlan:
     precision: Precision
     tokenizer: PreTrainedTokenizerBase
     text_format: TextFormat
-    train: list[TokenizedExample]
-    valid: list[TokenizedExample]
+    train: Sequence[TokenizedExample]  # what the steps can use of it
+    valid: Sequence[TokenizedExample]
     dropped: dict[str, int]  # training examples left out, by reason
     data_sha256: str
     steps: StepPlan
@@ -45,6 +49,18 @@ class StagePlan:
         """As set, or what suits the device: on a CPU more tokens at once are no faster, and take more memory."""
         fitting = 8192 if self.precision.device.type == "cuda" else 1024
         return self.settings.tokens_per_micro_batch or fitting
+
+    @property
+    def train_tokens(self) -> int:
+        """Of all training examples, with prompts."""
+        blocks = self.train
+        return blocks.tokens if isinstance(blocks, Blocks) else sum(len(one.token_ids) for one in self.train)
+
+    @property
+    def train_target_tokens(self) -> int:
+        """Of all training examples, how many tokens the loss looks at."""
+        blocks = self.train
+        return blocks.target_tokens if isinstance(blocks, Blocks) else sum(one.target_tokens for one in self.train)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -89,12 +105,23 @@ def newest_finished_stage(work: Path) -> StageName | None:
     return next((name for name in reversed(STAGES) if StageDirectory(work / name).finished is not None), None)
 
 
-def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | None = None) -> StagePlan:
-    """Read and tokenise a stage's data and decide its steps. Raises InputError where there is no data."""
+def plan_stage(
+    recipe: Recipe,
+    stage: StageName,
+    work: Path,
+    *,
+    model: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> StagePlan:
+    """Read and tokenise a stage's data and decide its steps. Raises InputError where there is no data.
+
+    `progress` is told now and then how many tokens a long text has come to.
+    """
     settings = recipe.stage(stage)
     if settings is None:
         raise UsageError(f"recipe {recipe.name} has no stage {stage}", hint=f"it has: {', '.join(recipe.stage_names)}")
-    base = resolve_model(base_of_stage(recipe, stage, work, model))
+    with Processes().first_goes_ahead():  # it may be downloaded, or converted
+        base = resolve_model(base_of_stage(recipe, stage, work, model))
     own = (work / stage).resolve()
     if any(path.resolve().is_relative_to(own) for path in (base.weights, base.adapter) if path is not None):
         raise UsageError(f"stage {stage} cannot start from its own output in {own}", hint="--out DIR trains elsewhere")
@@ -103,8 +130,20 @@ def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | Non
     train_file, valid_file = (split_path(work / "data", stage, split) for split in ("train", "valid"))
     if not train_file.is_file():
         raise InputError(f"no training data in {train_file}", hint=f"run `alma prepare --stage {stage}` first")
-    train, dropped = _tokenized(train_file, tokenizer, text_format, settings)
-    valid, _ = _tokenized(valid_file, tokenizer, text_format, settings)
+    hashes = [_sha256(file) for file in (train_file, valid_file) if file.is_file()]
+    train: Sequence[TokenizedExample]
+    valid: Sequence[TokenizedExample]
+    if isinstance(settings, MonoStage):
+        files = [
+            TokenFile(file, sha256, tokenizer, text_format)
+            for file, sha256 in zip((train_file, valid_file), hashes, strict=False)
+        ]
+        with Processes().first_goes_ahead():
+            train, valid, dropped = _blocks(files, settings, progress)
+    else:
+        train, dropped = _tokenized(train_file, tokenizer, text_format, settings)
+        valid, _ = _tokenized(valid_file, tokenizer, text_format, settings)
+    _require_embeddings(base, tokenizer, train, valid)
     if not train:
         why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the file is empty"
         raise InputError(f"nothing to train on in {train_file}: {why}")
@@ -120,17 +159,27 @@ def plan_stage(recipe: Recipe, stage: StageName, work: Path, *, model: str | Non
         train=train,
         valid=valid,
         dropped=dropped,
-        data_sha256=_sha256(train_file, valid_file),
+        data_sha256=hashlib.sha256(b"".join(bytes.fromhex(one) for one in hashes)).hexdigest(),
         steps=StepPlan(len(train), settings.examples_per_step, settings.epochs, settings.max_steps, recipe.seed),
     )
+
+
+def _blocks(
+    files: Sequence[TokenFile], settings: MonoStage, progress: Callable[[int], None] | None
+) -> tuple[Blocks, Sequence[TokenizedExample], dict[str, int]]:
+    """As many blocks to train on as the steps can use, blocks to validate on, and what is left out of the first.
+
+    Documents are in mixed order already, so that their beginning is a fair part of them.
+    """
+    most = None if settings.max_steps is None else settings.max_steps * settings.examples_per_step
+    train = files[0].blocks(settings.block_tokens, most=most, progress=progress)
+    valid = files[1].blocks(settings.block_tokens, progress=progress) if len(files) > 1 else ()
+    return train, valid, {"tokens_after_the_last_full_block": train.left_over} if train.left_over else {}
 
 
 def _tokenized(
     file: Path, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, settings: StageSettings
 ) -> tuple[list[TokenizedExample], dict[str, int]]:
-    if isinstance(settings, MonoStage):
-        blocks, left_over = pack_documents(tokenizer, text_format, read_documents(file), settings.block_tokens)
-        return blocks, {"tokens_after_the_last_full_block": left_over} if left_over else {}
     assert isinstance(settings, ParallelStage), f"{settings=}"
     examples, dropped = tokenize_examples(
         tokenizer,
@@ -142,9 +191,32 @@ def _tokenized(
     return examples, dict(dropped)
 
 
-def _sha256(*files: Path) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        if file.is_file():
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
+def _require_embeddings(
+    files: ModelFiles, tokenizer: PreTrainedTokenizerBase, *splits: Sequence[TokenizedExample]
+) -> None:
+    """Raise InputError where an example has a token that the model does not know.
+
+    A tokenizer with more of them is common, and no harm as long as none of its own is in the data (a pad token).
+    """
+    config = json.loads((files.weights / "config.json").read_text(encoding="utf-8"))
+    rows = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if rows is None or len(tokenizer) <= rows:
+        return
+    largest = max(_largest_token_id(examples) for examples in splits)
+    if largest >= rows:
+        raise InputError(
+            f"the tokenizer in {files.tokenizer} has {len(tokenizer):,} tokens, the model in {files.weights} {rows:,}, "
+            f"and token {largest} is in the data",
+            hint="they are not of one model, or its embeddings were not resized",
+        )
+
+
+def _largest_token_id(examples: Sequence[TokenizedExample]) -> int:
+    if isinstance(examples, Blocks):
+        return examples.largest_token_id
+    return max((max(example.token_ids) for example in examples), default=0)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,10 +1,11 @@
-"""This process and the machine's memory: settings to make before torch is imported, and errors put plainly."""
+"""This process, its memory and its disk: settings to make before torch is imported, and errors put plainly."""
 
 from __future__ import annotations
 
 import ctypes
 import logging
 import os
+import re
 import resource
 import sys
 import warnings
@@ -76,3 +77,24 @@ def explained_memory_errors(hint: str) -> Iterator[None]:
         if type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error):
             raise MemoryExhausted("out of memory", hint=hint) from None
         raise
+
+
+class ErrorsNaming:
+    """While `path` is written: whatever fails becomes an OSError that names it.
+
+    A full disk often shows first when a file is closed, where Python no longer says which; safetensors and tokenizers
+    wrap the system's error into words: `No space left on device (os error 28)`; and a temporary file tells nobody much.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        # No `except`, since tokenizers raises a plain Exception.
+        wrapped = re.search(r"\(os error (\d+)\)", str(error)) if isinstance(error, Exception) else None
+        number = error.errno if isinstance(error, OSError) else int(wrapped[1]) if wrapped else None
+        if number is not None:
+            raise OSError(number, os.strerror(number), str(self._path)) from None

@@ -7,38 +7,58 @@ gradients and optimizer are sharded, too (torch's fully_shard). Process 0 alone 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from alma_cli.core.batch import Batch
-from alma_cli.errors import UsageError
+from alma_cli.core.launch import this_launch
+from alma_cli.errors import AlmaError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.model import Precision
 
 # Gradients travel in pieces of at most so many numbers.
 _BUCKET = 2**25
+# While one process downloads, translates or saves, the others wait: NCCL's own ten minutes are too short.
+_PATIENCE = timedelta(hours=12)
+_SECONDS_FOR_THE_FIRST = 5.0  # to fail in the same way as another process, whose error is then not worth a line
 
 
 class Processes:
-    """This process among `count`; with one, nothing here costs anything."""
+    """This process among `count`; with one, nothing here costs anything.
+
+    As a context it leaves the others at the end. An error that several processes have is then raised by one to be
+    shown, and by the others not to be: AlmaError.process names the one that has an error of its own; the first
+    process's errors are always shown.
+    """
 
     def __init__(self) -> None:
-        self.count = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0")) if self.count > 1 else 0
-        self.sharded = self.count > 1 and os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
-        if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
-            raise UsageError(
-                "training does not run under DeepSpeed", hint="accelerate launch --use_fsdp shards as much"
-            )
-        if self.count > 1:
+        launch = this_launch()
+        self.count, self.rank, self.sharded = launch.count, launch.rank, launch.sharded
+        self._turn = 0 if launch.rank == 0 else 1 if launch.local_rank == 0 else 2
+        if self.count > 1 and not torch.distributed.is_initialized():
             from accelerate import PartialState
 
-            PartialState()  # joins the others: NCCL on GPUs, gloo on CPUs
+            # Joins the others: NCCL on GPUs, gloo on CPUs.
+            PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.count > 1 and error is None:
+            torch.distributed.destroy_process_group()
+        elif self.count > 1:
+            _blame_one(self, error)
 
     @property
     def is_first(self) -> bool:
@@ -77,21 +97,94 @@ class Processes:
         torch.distributed.all_gather_object(values, value)
         return values
 
+    def require_same(self, value: Any, what: str) -> None:
+        """Raise UsageError where the processes have different values, as on hosts that do not share a directory."""
+        different = [rank for rank, other in enumerate(self.gathered(value)) if other != value]
+        if different:
+            raise UsageError(
+                f"the processes do not have the same {what}: {self.rank} has another than {different[0]}",
+                hint="all hosts need the same work directory, on a file system that they share",
+            )
+
     def wait(self) -> None:
         """Until all processes are here."""
         if self.count > 1:
             torch.distributed.barrier()
 
+    @contextmanager
+    def first_goes_ahead(self) -> Iterator[None]:
+        """Done by the first process, then by the first of each other host, then by the rest: what the first ones leave
+        on disk, such as a downloaded model, the later ones find. Where one fails, those after it do not begin."""
+        if self.count == 1:
+            yield
+            return
+        for turn in range(3):
+            done = turn != self._turn
+            try:
+                if not done:
+                    yield
+                    done = True
+            finally:
+                failed = self.gathered(not done)
+            if any(failed):
+                raise _AnotherFailed(f"process {failed.index(True)} failed")
+
     def shard(self, module: Any, precision: Precision, *, layers: Iterable[str]) -> None:
         """Shard a module's weights over the processes, `layers` (class names) each on its own; in place."""
         from torch.distributed.device_mesh import init_device_mesh
-        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+        from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
+        if not hasattr(FSDPModule, "set_force_sum_reduction_for_comms"):
+            raise MachineError(f"torch {torch.__version__} is too old to shard", hint="pip install --upgrade torch")
         policy = MixedPrecisionPolicy(param_dtype=precision.dtype, reduce_dtype=torch.float32)
         mesh = init_device_mesh(precision.device.type, (self.count,))
-        for part in [part for part in module.modules() if type(part).__name__ in set(layers)]:
+        for part in [part for part in module.modules() if type(part).__name__ in set(layers)] + [module]:
             fully_shard(part, mesh=mesh, mp_policy=policy)
-        fully_shard(module, mesh=mesh, mp_policy=policy)
+            # Sums, as without sharding; and gloo cannot take means.
+            part.set_gradient_divide_factor(1.0)
+            part.set_force_sum_reduction_for_comms(True)
+
+
+class _AnotherFailed(AlmaError):
+    """What ends a process that has nothing wrong with it."""
+
+
+def _blame_one(processes: Processes, error: BaseException | None) -> None:
+    """Return, or raise another error, so that what all processes suffer from is told once."""
+    store = torch.distributed.distributed_c10d._get_default_store()
+
+    def failed(*ranks: int) -> list[int]:
+        try:
+            return [rank for rank in ranks if store.check([f"alma/failed/{rank}"])]
+        except (RuntimeError, OSError):  # the store is gone, with the process that had it
+            return list(ranks)
+
+    def wait_for(*ranks: int, seconds: float) -> list[int]:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not failed(*ranks):
+            time.sleep(0.1)
+        return failed(*ranks)
+
+    others = [rank for rank in range(processes.count) if rank != processes.rank]
+    # A connection that breaks is what another process's failure looks like.
+    broken = not isinstance(error, (AlmaError, OSError, KeyboardInterrupt)) and bool(failed(*others))
+    if broken or isinstance(error, _AnotherFailed):
+        told = wait_for(*others, seconds=2 * _SECONDS_FOR_THE_FIRST)
+        raise AlmaError(f"process {told[0]} failed" if told else str(error), hint="its error is above") from None
+    if processes.is_first:
+        store.set("alma/failed/0", "1")
+        return
+    if wait_for(0, seconds=_SECONDS_FOR_THE_FIRST):
+        time.sleep(1.0)  # the launcher ends the others when one is gone: the first has its line to say
+        same = AlmaError("as process 0")
+        same.exit_code = getattr(error, "exit_code", AlmaError.exit_code)
+        raise same from None
+    store.set(f"alma/failed/{processes.rank}", "1")
+    if isinstance(error, OSError):
+        error = MachineError(str(error))
+    if isinstance(error, AlmaError):
+        error.process = processes.rank
+        raise error from None
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -10,13 +10,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,13 @@ from typing import Any
 from torch import Tensor
 
 from alma_cli.core.dataset import write_atomically
+from alma_cli.core.process import ErrorsNaming
 from alma_cli.core.processes import Processes
-from alma_cli.errors import UsageError
+from alma_cli.errors import InputError, UsageError
 
-RUN_VERSION = 2
+RUN_VERSION = 3
+
+_START_AGAIN = "--no-resume deletes it and starts again, --out DIR trains elsewhere"
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Checkpoint:
     progress: Progress
     weights: Mapping[str, Tensor]  # fp32, by name
     optimizer: Mapping[str, Tensor]  # by weight and value
-    random: Sequence[Sequence[Tensor]]  # of each process: the host's, then each GPU's
+    random: Sequence[Sequence[Tensor]]  # of each process: the host's, then its GPU's
 
 
 class StageDirectory:
@@ -63,35 +65,36 @@ class StageDirectory:
 
     @property
     def finished(self) -> dict[str, Any] | None:
-        """The finished stage's facts, None before it is finished."""
-        return _read_json(self.path / "stage.json")
+        """The finished stage's facts, None before it is finished. Raises InputError where they are damaged."""
+        return _read_json(self.path / "stage.json", hint=self._train_again)
 
     def begin(self, settings: Mapping[str, Any], *, resume: bool, processes: Processes) -> None:
         """Make the directory ours; with `resume` it must be absent, or of a run with the same settings.
 
-        Raises UsageError that names the settings that differ. Without `resume`, an earlier run is deleted.
+        Raises UsageError that names the settings that differ, InputError where the run's own files are damaged.
+        Without `resume`, an earlier run is deleted.
         """
         processes.wait()
-        if not resume and processes.is_first:
-            shutil.rmtree(self.path, ignore_errors=True)
-        processes.wait()
-        before = _read_json(self.path / "run.json")
-        now = {"version": RUN_VERSION, **json.loads(json.dumps(settings))}
-        if before is not None and before != now:
-            differences = "; ".join(_differences(before, now))
-            raise UsageError(
-                f"{self.path} holds a run with other settings: {differences}",
-                hint="--no-resume deletes it and starts again, --out DIR trains elsewhere",
-            )
-        processes.wait()
         if processes.is_first:
-            self.path.mkdir(parents=True, exist_ok=True)
+            if not resume:
+                self._delete()
+            # What a killed run was in the middle of writing.
+            _delete_all([*self.path.glob(".*.tmp"), *self.checkpoints.glob(".step-*.tmp")])
+        processes.wait()
+        before = _read_json(self.path / "run.json", hint=_START_AGAIN)
+        now = {"version": RUN_VERSION, **json.loads(json.dumps(settings))}
+        if before is None and self._steps():
+            raise InputError(f"{self.path} has checkpoints, but no run.json that says of what", hint=_START_AGAIN)
+        if before is not None and before != now:
+            raise UsageError(f"{self.path} holds a run {_otherwise(before, now)}", hint=_START_AGAIN)
+        processes.wait()
+        if processes.is_first and before is None:
             write_atomically(self.path / "run.json", json.dumps(now, ensure_ascii=False, indent=1) + "\n")
         processes.wait()
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Append one object to the metrics."""
-        with self.metrics.open("a", encoding="utf-8") as stream:
+        with ErrorsNaming(self.metrics), self.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
     def forget_metrics_after(self, step: int) -> None:
@@ -109,9 +112,9 @@ class StageDirectory:
         progress = checkpoint.progress
         final = self._checkpoint(progress.step)
         temporary = final.with_name(f".{final.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
         try:
+            with ErrorsNaming(final):
+                temporary.mkdir(parents=True)
             _save_tensors(checkpoint.weights, temporary / "weights.safetensors")
             _save_tensors(checkpoint.optimizer, temporary / "optimizer.safetensors")
             _save_tensors(_by_process(checkpoint.random), temporary / "random.safetensors")
@@ -126,19 +129,22 @@ class StageDirectory:
                 shutil.rmtree(self._checkpoint(step))
 
     def newest_checkpoint(self) -> Checkpoint | None:
-        """The newest checkpoint, None where there is none."""
-        from safetensors.torch import load_file
-
+        """The newest checkpoint, None where there is none. Raises InputError that names a damaged file."""
         if not self._steps():
             return None
-        directory = self._checkpoint(self.newest_step())
+        *earlier, newest = self._steps()
+        directory = self._checkpoint(newest)
+        hint = f"delete {directory}, and the same command goes on after step {earlier[-1]}" if earlier else _START_AGAIN
+        progress = _read_json(directory / "progress.json", hint=hint)
+        if progress is None:
+            raise InputError(f"{directory / 'progress.json'} is missing", hint=hint)
         random: dict[int, list[Tensor]] = {}
-        for name, state in sorted(load_file(directory / "random.safetensors").items()):
+        for name, state in sorted(_read_tensors(directory / "random.safetensors", hint=hint).items()):
             random.setdefault(int(name.split("/")[0]), []).append(state)
         return Checkpoint(
-            Progress(**json.loads((directory / "progress.json").read_text())),
-            load_file(directory / "weights.safetensors"),
-            load_file(directory / "optimizer.safetensors"),
+            Progress(**progress),
+            _read_tensors(directory / "weights.safetensors", hint=hint),
+            _read_tensors(directory / "optimizer.safetensors", hint=hint),
             [random[rank] for rank in sorted(random)],
         )
 
@@ -147,10 +153,8 @@ class StageDirectory:
         return max(self._steps(), default=0)
 
     def weights_of(self, step: int) -> dict[str, Tensor]:
-        """One checkpoint's trained weights."""
-        from safetensors.torch import load_file
-
-        return load_file(self._checkpoint(step) / "weights.safetensors")
+        """One checkpoint's trained weights. Raises InputError where they are damaged."""
+        return _read_tensors(self._checkpoint(step) / "weights.safetensors", hint=_START_AGAIN)
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Declare the stage finished."""
@@ -164,32 +168,67 @@ class StageDirectory:
         return self.checkpoints / f"step-{step:06d}"
 
     def _steps(self) -> list[int]:
-        return sorted(int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
+        names = (re.fullmatch(r"step-(\d+)", path.name) for path in self.checkpoints.glob("step-*"))
+        return sorted(int(name[1]) for name in names if name)
+
+    def _delete(self) -> None:
+        """Delete the whole run; should that be interrupted, nothing is left under its name."""
+        doomed = self.path.with_name(f".{self.path.name}.deleted")
+        with ErrorsNaming(self.path):
+            _delete_all([doomed])
+            if self.path.is_dir():
+                self.path.replace(doomed)
+            _delete_all([doomed])
+
+    @property
+    def _train_again(self) -> str:
+        return f"`alma train --stage {self.path.name} --no-resume` trains it again"
 
 
 def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     """Write tensors and see them on the disk. Raises OSError."""
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    try:
+    with ErrorsNaming(path):
         save_file(dict(tensors), path)
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def _read_tensors(path: Path, *, hint: str) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing", hint=hint) from None
     except SafetensorError as error:
-        # It wraps the system's error into words: `... No space left on device (os error 28)`.
-        number = re.search(r"\(os error (\d+)\)", str(error))
-        raise OSError(int(number[1]) if number else errno.EIO, str(error), str(path)) from None
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
+        raise InputError(f"{path} is damaged: {error}", hint=hint) from None
+
+
+def _delete_all(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.exists():  # on a read-only disk, deleting what is not there fails, too
+            path.unlink()
 
 
 def _by_process(random: Sequence[Sequence[Tensor]]) -> dict[str, Tensor]:
     return {f"{rank:05d}/{n:02d}": state for rank, states in enumerate(random) for n, state in enumerate(states)}
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path, *, hint: str) -> dict[str, Any] | None:
+    """An object; None where there is no such file. Raises InputError for a damaged one."""
     if not path.is_file():
         return None
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}", hint=hint) from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged: it is no JSON object", hint=hint)
     return content
 
 
@@ -200,6 +239,13 @@ def _parse(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return row
+
+
+def _otherwise(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What another run is, in words."""
+    if before.get("version") != RUN_VERSION:
+        return f"of another version of alma (run version {before.get('version')}, here {RUN_VERSION})"
+    return "with other settings: " + "; ".join(_differences(before, now))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -8,6 +8,8 @@ in the languages, `parallel` reads sentence pairs whose prompt carries no loss. 
 
 from __future__ import annotations
 
+import errno
+import math
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -40,7 +42,7 @@ from alma_cli.core.run import Checkpoint, Progress
 from alma_cli.core.run_report import write_report
 from alma_cli.core.trackers import Trackers, open_trackers
 from alma_cli.core.trained import TrainedWeights, adamw
-from alma_cli.errors import Interrupted, UsageError
+from alma_cli.errors import Interrupted, MachineError, UsageError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -88,15 +90,36 @@ def run_stage(
     `stop` is asked after each step: True writes a checkpoint and raises Interrupted. A KeyboardInterrupt raises it
     without one, since it may come in the middle of a step; what came after the last checkpoint is then done again.
     `quality` measures the model at each validation where the recipe validates by translations. Raises UsageError where
-    the directory holds a run with other settings.
+    the directory holds a run with other settings, InputError where its files are damaged, MachineError where the disk
+    is full or not to be written to: what was kept before is as it was.
     """
+    try:
+        yield from _run_stage(plan, resume=resume, stop=stop, quality=quality)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        kept = plan.directory.newest_step()
+        raise MachineError(
+            f"{error.strerror} ({error.filename or plan.directory.path})",
+            hint=f"{_what_to_do(error)}, and the same command goes on" + (f" after step {kept}" if kept else ""),
+        ) from None
+
+
+def _run_stage(
+    plan: StagePlan, *, resume: bool, stop: Callable[[], bool], quality: Quality | None
+) -> Iterator[StageEvent]:
     processes = Processes()
     directory = plan.directory
+    _require_shardable(plan, processes)
+    processes.require_same({key: value for key, value in plan.identity.items() if key != "base"}, "data and settings")
     directory.begin(plan.identity, resume=resume, processes=processes)
+    processes.require_same((directory.finished is not None, directory.newest_step()), "finished steps")
     if (facts := directory.finished) is not None:
+        if processes.is_first:
+            directory.discard_checkpoints()  # should it have been killed when it was about to
         yield Finished(directory.model, facts, already=True)
         return
-    torch.manual_seed(plan.recipe.seed)
+    torch.manual_seed(plan.recipe.seed)  # LoRA starts the same in every process
     base = _merged_base(plan, processes)
     training = _Training(plan, base, processes, quality)
     with open_trackers(
@@ -111,8 +134,9 @@ def run_stage(
     del training
     if processes.is_first:
         _save_result(plan, base, progress)
-        directory.finish(_facts(plan, progress))
-        write_report(directory, _facts(plan, progress))
+        facts = _facts(plan, progress)
+        write_report(directory, facts)
+        directory.finish(facts)
         directory.discard_checkpoints()
     processes.wait()
     assert directory.finished is not None
@@ -140,6 +164,8 @@ class _Training:
         checkpoint = plan.directory.newest_checkpoint()
         self.progress = checkpoint.progress if checkpoint else Progress(step=0)
         self.resumed = checkpoint is not None
+        if processes.rank:  # each process has dropout of its own
+            torch.manual_seed(plan.recipe.seed + processes.rank)
         if checkpoint:
             self._load(checkpoint)
         processes.wait()
@@ -197,8 +223,9 @@ class _Training:
                     raise Interrupted(f"stopped after step {report.step} of {plan.steps.steps}", hint=_GO_ON)
         except KeyboardInterrupt:
             kept = directory.newest_step()
+            during = min(self.progress.step + 1, plan.steps.steps)
             raise Interrupted(
-                f"stopped during step {self.progress.step + 1} of {plan.steps.steps}; {kept} steps are kept",
+                f"stopped during step {during} of {plan.steps.steps}; {kept} steps are kept",
                 hint=_GO_ON,
             ) from None
 
@@ -215,6 +242,9 @@ class _Training:
             layout=self.layout,
             processes=self.processes,
         )
+        if not math.isfinite(loss):
+            hint = "lower stages.*.learning_rate" if progress.step else "the model's weights, or its copy, are damaged"
+            raise UsageError(f"the validation loss is {loss} after step {progress.step}", hint=hint)
         metric = plan.settings.validate_by
         found = self._quality() if metric != "loss" else None
         # The weights before the first step are measured to compare with, but they are no result of training.
@@ -239,13 +269,14 @@ class _Training:
             self.plan.directory.log(row)
 
     def _save(self) -> None:
+        first = self.processes.is_first
         checkpoint = Checkpoint(
             self.progress,
-            self.weights.state(),
-            self.weights.optimizer_state(self.optimizer),
+            self.weights.state(kept=first),
+            self.weights.optimizer_state(self.optimizer, kept=first),
             self.processes.gathered(random_state()),
         )
-        if self.processes.is_first:
+        if first:
             self.plan.directory.save_checkpoint(checkpoint, keep=self.plan.settings.keep_checkpoints)
         self.processes.wait()
 
@@ -253,7 +284,29 @@ class _Training:
         """Go on from a checkpoint; another number of processes may, too, with other random numbers."""
         self.weights.load(checkpoint.weights)
         self.weights.load_optimizer_state(self.optimizer, checkpoint.optimizer)
-        set_random_state(checkpoint.random[self.processes.rank % len(checkpoint.random)])
+        if self.processes.rank < len(checkpoint.random):
+            set_random_state(checkpoint.random[self.processes.rank])
+
+
+def _what_to_do(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on the disk"
+    return "see to the path and its permissions"
+
+
+def _require_shardable(plan: StagePlan, processes: Processes) -> None:
+    """Raises UsageError for what does not go with weights in pieces."""
+    if not processes.sharded:
+        return
+    if plan.settings.method == "qlora":
+        raise UsageError("4-bit weights cannot be sharded", hint="torchrun without FSDP trains qlora on every GPU")
+    if plan.settings.optimizer == "adamw8bit":
+        raise UsageError("optimizer adamw8bit cannot be sharded", hint="adamw, sharded, takes less from 4 GPUs on")
+    if plan.settings.validate_by != "loss":
+        raise UsageError(
+            f"validate_by = '{plan.settings.validate_by}' cannot translate with sharded weights",
+            hint=f"--set stages.{plan.name}.validate_by=loss, or torchrun without FSDP",
+        )
 
 
 def _merged_base(plan: StagePlan, processes: Processes) -> ModelFiles:
@@ -261,18 +314,16 @@ def _merged_base(plan: StagePlan, processes: Processes) -> ModelFiles:
     if plan.base.adapter is None:
         return plan.base
     merged = plan.directory.path / "base"
-    if processes.is_first and not merged.is_dir():
-        model = load_model(plan.base, plan.precision, dtype=torch.bfloat16)
-        save_model(model, plan.tokenizer, plan.text_format, merged, base=plan.base)
-    processes.wait()
+    with processes.first_goes_ahead():
+        if not merged.is_dir():
+            model = load_model(plan.base, plan.precision, dtype=torch.bfloat16)
+            save_model(model, plan.tokenizer, plan.text_format, merged, base=plan.base)
     return ModelFiles(plan.base.name, merged, note=plan.base.note)
 
 
 def _trainable_model(plan: StagePlan, base: ModelFiles, processes: Processes) -> PreTrainedModel:
     """The model in the precision it computes in, frozen below its adapters, or whole; in 4 bits for QLoRA."""
     method = plan.settings.method
-    if processes.sharded and method == "qlora":
-        raise UsageError("4-bit weights cannot be sharded", hint="torchrun without FSDP trains qlora on every GPU")
     # What is sharded is kept in fp32 and computed in the device's precision, layer by layer.
     dtype = torch.float32 if processes.sharded else plan.precision.dtype
     model = load_model(base, plan.precision, dtype=dtype, four_bit=method == "qlora")

@@ -36,15 +36,22 @@ class TrainedWeights:
                 self._copied.append((parameter, self.masters[name]))
                 parameter.register_post_accumulate_grad_hook(partial(_move_gradient, self.masters[name]))
 
+    def forget_gradients(self) -> None:
+        """Drop what backward passes left, those broken off as well: in the masters, and on its way to them."""
+        for weight in (*self.masters.values(), *(parameter for parameter, _ in self._copied)):
+            weight.grad = None
+
     def update_model(self) -> None:
         """Give the model the masters' values."""
         with torch.no_grad():
             for parameter, master in self._copied:
                 parameter.copy_(master)
 
-    def state(self) -> dict[str, Tensor]:
-        """The values in full, for a checkpoint; every process has to call it."""
-        return {name: whole(master.detach()).contiguous() for name, master in self.masters.items()}
+    def state(self, *, kept: bool = True) -> dict[str, Tensor]:
+        """The values in full on the host, for a checkpoint; every process has to call it, those that do not keep it get
+        nothing."""
+        full = ((name, whole(master.detach())) for name, master in self.masters.items())
+        return {name: value.cpu().contiguous() for name, value in full if kept}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Put a checkpoint's values in place, in the model, too."""
@@ -54,13 +61,14 @@ class TrainedWeights:
                 copy_whole(master, state[name])
         self.update_model()
 
-    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """What the optimizer keeps for each weight, in full, as `weight//value`; every process has to call it."""
-        return {
-            f"{name}{_OF}{key}": whole(value).clone() if isinstance(value, Tensor) else torch.tensor(value)
+    def optimizer_state(self, optimizer: torch.optim.Optimizer, *, kept: bool = True) -> dict[str, Tensor]:
+        """What the optimizer keeps for each weight, as `weight//value`; in full, on the host and kept as `state` is."""
+        full = (
+            (f"{name}{_OF}{key}", whole(value) if isinstance(value, Tensor) else torch.tensor(value))
             for name, master in self.masters.items()
             for key, value in optimizer.state[master].items()
-        }
+        )
+        return {name: value.to("cpu", copy=True) for name, value in full if kept}
 
     def load_optimizer_state(self, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
         """Put it back."""
@@ -101,7 +109,7 @@ def _move_gradient(master: Tensor, parameter: Tensor) -> None:
 def _like_kept(value: Tensor, master: Tensor) -> Any:
     """A value as the optimizer had it: a count as a number or as it was, a moment sharded as its weight is."""
     if value.ndim == 0:
-        return int(value) if value.dtype == torch.int64 else value
+        return int(value) if value.dtype == torch.int64 else value.to(master.device)
     if hasattr(master, "placements") and value.shape == master.shape:
         moment = torch.zeros_like(master.detach())
         copy_whole(moment, value)

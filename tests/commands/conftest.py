@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.typed import typed
+from tests.warm import Warm
 
 RECIPE = """
 name = "tiny"
@@ -47,3 +53,34 @@ def fill(folder: Path, model: Path) -> Path:
 def folder(tmp_path: Path, tiny_model: Path) -> Path:
     """Everything but prepared data."""
     return fill(tmp_path, tiny_model)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts commands as processes of their own, at once."""
+    server = Warm(tmp_path_factory.mktemp("screens"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """The folder with its data prepared. Read only: copy it."""
+    folder = fill(tmp_path_factory.mktemp("prepared"), tiny_model)
+    assert typed(folder, "prepare", "--quiet").code == 0
+    return folder
+
+
+def outcome(stage: Path) -> dict[str, Any]:
+    """All that a run comes to: the bytes of the model, every row of the metrics but for what was measured by a clock,
+    and the facts."""
+    measured = {"seconds", "memory_gib"}
+    rows = [
+        {key: value for key, value in json.loads(line).items() if key not in measured}
+        for line in (stage / "metrics.jsonl").read_text().splitlines()
+    ]
+    progress = json.loads((stage / "stage.json").read_text())["progress"]
+    model = {path.name: path.read_bytes() for path in (stage / "model").iterdir()}
+    recorded = json.loads(model.pop("alma.json"))
+    # It names the base by its place.
+    return {**model, "rows": rows, "progress": progress | {"seconds": 0}, "style": recorded["style"]}

@@ -81,7 +81,7 @@ def make_plan(tmp_path: Path, model_directory: Path) -> MakePlan:
 
 def model_of(plan: StagePlan, method: str = "lora") -> PreTrainedModel:
     """A model as the stage trains it, with LoRA matrices that are not zero, dropout on."""
-    model = load_model(plan.base, plan.precision, dtype=torch.float32, four_bit=method == "qlora")
+    model = load_model(plan.base, plan.precision, dtype=plan.precision.dtype, four_bit=method == "qlora")
     if method != "full":
         for parameter in model.parameters():
             parameter.requires_grad = False
@@ -111,8 +111,7 @@ def trained(
         for example in plan.train[:4]:
             input_ids = torch.tensor([example.token_ids])
             labels = torch.where(torch.arange(len(example.token_ids)) < example.prompt_tokens, -100, input_ids)
-            with plan.precision.autocast():
-                loss = model(input_ids=input_ids, labels=labels).loss
+            loss = model(input_ids=input_ids, labels=labels).loss
             loss.backward()
             losses.append(loss.item())
         optimizer.step()

@@ -1,22 +1,18 @@
-"""Token by token: where the labels are, what is dropped and counted, how batches and steps are cut."""
+"""Token by token: where the labels are, what is dropped and counted, in what order a run sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-import torch
 from transformers import PreTrainedTokenizerBase
 
-from alma_cli.core.dataset import Document, Example
+from alma_cli.core.batch import padded
+from alma_cli.core.dataset import Example
 from alma_cli.core.examples import (
-    IGNORED,
     StepPlan,
     TextFormat,
     TokenizedExample,
-    collate,
-    micro_batches,
-    pack_documents,
     prompt_ids,
     tokenize_examples,
 )
@@ -54,13 +50,9 @@ def tokenized(
     return examples[0]
 
 
-def of_lengths(*lengths: int) -> list[TokenizedExample]:
-    return [TokenizedExample(tuple(range(length)), 1) for length in lengths]
-
-
-def rows(batches: Iterator[object]) -> list[list[int]]:
-    """The examples' lengths, batch by batch."""
-    return [batch.attention_mask.sum(1).tolist() for batch in batches]  # type: ignore[attr-defined]
+def labels(example: TokenizedExample) -> list[int]:
+    """The ids that the loss looks at."""
+    return padded([example]).targets.tolist()
 
 
 # --- labels -----------------------------------------------------------------------------------------------------
@@ -85,11 +77,11 @@ def test_every_label_of_a_pair_is_where_the_picture_says() -> None:
     spelling = [tokenizer.convert_tokens_to_ids(c.replace(" ", "Ġ").replace("\n", "Ċ")) for c in PROMPT]
     target = [tokenizer.convert_tokens_to_ids(c) for c in "Goods"]
 
-    batch = collate([tokenized(tokenizer, ALMA_BOS, "Die Ware", "Goods")])
+    batch = padded([tokenized(tokenizer, ALMA_BOS, "Die Ware", "Goods")])
 
     assert batch.input_ids[0].tolist() == [0, *spelling, *target, 1]
-    assert batch.labels[0].tolist() == [IGNORED] * (1 + len(PROMPT)) + [*target, 1]
-    assert batch.attention_mask[0].tolist() == [1] * (1 + len(PROMPT) + 5 + 1)
+    assert batch.targets.tolist() == [*target, 1]
+    assert batch.predicting.tolist() == [len(PROMPT) + n for n in range(6)]  # from the prompt's last token on
     assert batch.target_tokens == 6
 
 
@@ -98,15 +90,12 @@ def test_every_label_of_a_pair_is_where_the_picture_says() -> None:
 def test_labels_are_the_target_and_one_eos(name: str, target: str, named: NamedTokenizer) -> None:
     tokenizer, text_format = named(name)
 
-    batch = collate([tokenized(tokenizer, text_format, "Die Ware", target)])
+    example = tokenized(tokenizer, text_format, "Die Ware", target)
 
-    labels = batch.labels[0].tolist()
-    first = next(position for position, label in enumerate(labels) if label != IGNORED)
-    assert labels[first:] == batch.input_ids[0, first:].tolist()
-    assert labels.count(tokenizer.eos_token_id) == 1
-    assert labels[-1] == tokenizer.eos_token_id
-    assert tokenizer.decode(labels[first:-1]) == target
-    assert batch.target_tokens == len(labels) - first
+    assert labels(example) == list(example.token_ids[example.prompt_tokens :])
+    assert labels(example).count(tokenizer.eos_token_id) == 1
+    assert labels(example)[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(labels(example)[:-1]) == target
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)
@@ -233,68 +222,6 @@ def test_examples_of_several_directions_all_come_through() -> None:
         "<s>Translate this from German to English:\nGerman: e\nEnglish:f</s>",
     }
     assert not dropped
-
-
-def test_documents_fill_blocks_with_eos_between_and_the_rest_is_counted() -> None:
-    # BOS abc EOS BOS de </s>-as-four-bytes EOS = 5 + 1 + 6 + 1 = 13 tokens: three blocks of 4, 1 token left over.
-    tokenizer = byte_tokenizer()
-    documents = [Document("de", "abc"), Document("en", "de</s>")]
-
-    blocks, left_over = pack_documents(tokenizer, ALMA_BOS, documents, 4)
-
-    assert [tokenizer.convert_ids_to_tokens(block.token_ids) for block in blocks] == [
-        ["<s>", "a", "b", "c"],
-        ["</s>", "<s>", "d", "e"],
-        ["<", "/", "s", ">"],
-    ]
-    assert left_over == 1
-
-
-def test_blocks_of_many_documents_lose_no_token() -> None:
-    # 2,500 documents of 3 bytes with BOS and EOS are 12,500 tokens: 781 blocks of 16 and 4 tokens over.
-    documents = (Document("de", "abc") for _ in range(2500))
-
-    blocks, left_over = pack_documents(byte_tokenizer(), ALMA_BOS, documents, 16)
-
-    assert ({len(block.token_ids) for block in blocks}, len(blocks), left_over) == ({16}, 781, 4)
-
-
-def test_every_token_of_a_block_is_labelled() -> None:
-    [block], _ = pack_documents(byte_tokenizer(), ALMA, [Document("de", "abcdefg")], 8)
-
-    batch = collate([block])
-
-    assert batch.labels.tolist() == batch.input_ids.tolist()
-    assert batch.target_tokens == 7  # the first token is predicted from nothing
-
-
-# --- batches ----------------------------------------------------------------------------------------------------
-
-
-def test_collate_pads_on_the_right_and_masks_the_padding() -> None:
-    batch = collate([TokenizedExample((5, 6, 7, 1), 2), TokenizedExample((8, 9, 1), 1)])
-
-    assert batch.input_ids.tolist() == [[5, 6, 7, 1], [8, 9, 1, 0]]
-    assert batch.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
-    assert batch.labels.tolist() == [[IGNORED, IGNORED, 7, 1], [IGNORED, 9, 1, IGNORED]]
-    assert batch.target_tokens == 4
-    assert {batch.input_ids.dtype, batch.attention_mask.dtype, batch.labels.dtype} == {torch.int64}
-
-
-@pytest.mark.parametrize(
-    ("budget", "expected"),
-    [
-        (1, [[9], [7], [4], [4], [2]]),  # an example longer than the budget goes alone; none is lost
-        (14, [[9], [7, 4], [4, 2]]),  # 9 * 2 > 14; 7 * 2 = 14; 4 * 2 = 8
-        (1000, [[9, 7, 4, 4, 2]]),
-    ],
-)
-def test_micro_batches_keep_the_budget_longest_first(budget: int, expected: list[list[int]]) -> None:
-    assert rows(micro_batches(of_lengths(4, 9, 2, 7, 4), budget)) == expected
-
-
-def test_no_examples_make_no_micro_batch() -> None:
-    assert list(micro_batches([], 100)) == []
 
 
 # --- steps ------------------------------------------------------------------------------------------------------

@@ -1,157 +1,318 @@
-"""One step is one gradient, however it is cut; learning rates as transformers has them; what a step reports."""
+"""One step is one gradient, however it is cut and whenever memory runs out; what a step reports; learning rates."""
 
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, get_scheduler
 
-from alma_cli.core.examples import Batch, TokenizedExample, collate, micro_batches
-from alma_cli.core.loop import StepReport, adamw, learning_rate_schedule, mean_loss, train_steps
-from alma_cli.core.objective import negative_log_likelihood
-from alma_cli.errors import UsageError
+from alma_cli.core.attention import choose_layout
+from alma_cli.core.batch import Batch, Layout, padded
+from alma_cli.core.examples import TokenizedExample
+from alma_cli.core.kernels import use_kernels
+from alma_cli.core.loop import MicroBatchHalved, StepReport, learning_rate_schedule, mean_loss, train_steps
+from alma_cli.core.objective import SummedLoss, negative_log_likelihood
+from alma_cli.core.processes import Processes
+from alma_cli.core.trained import TrainedWeights, adamw
+from alma_cli.errors import MemoryExhausted, UsageError
+from tests.core.architectures import (
+    GEMMA2_CAPPED,
+    GEMMA3,
+    LLAMA,
+    MakeModel,
+    assert_same_gradients,
+    gradients,
+    plain_loss,
+    with_lora,
+)
 from tests.tiny import tiny_llama
 
-# Eight examples of 2 to 9 labelled tokens: a mean of the micro-batches' means would weigh them wrongly.
-EXAMPLES = [TokenizedExample(tuple((n * 5 + i * 3) % 259 for i in range(6 + n)), 4) for n in range(8)]
+# 32 examples of 9 tokens, 2 to 5 of them labels: a mean of the micro-batches' means would weigh them wrongly.
+EXAMPLES = [TokenizedExample(tuple((n * 5 + i * (n + 3)) % 61 for i in range(9)), 4 + n % 4) for n in range(32)]
+TOKENS = 32 * 9
+TARGET_TOKENS = sum(example.target_tokens for example in EXAMPLES)
 
 
-def cut(count: int) -> list[Batch]:
-    """The eight examples as so many micro-batches."""
-    size = 8 // count
-    return [collate(EXAMPLES[start : start + size]) for start in range(0, 8, size)]
-
-
-def train(model: PreTrainedModel, steps: list[list[Batch]], **options: Any) -> list[StepReport]:
+def train(
+    model: PreTrainedModel,
+    steps: int = 1,
+    *,
+    loss_of: SummedLoss | None = None,
+    rate: float = 1e-3,
+    examples: Sequence[TokenizedExample] = EXAMPLES,
+    **options: Any,
+) -> list[StepReport | MicroBatchHalved]:
+    """Steps of the same examples; with AdamW, unless told otherwise."""
+    weights = TrainedWeights(model)
     settings: dict[str, Any] = {
-        "objective": negative_log_likelihood,
-        "optimizer": torch.optim.SGD(model.parameters(), lr=0.0),
-        "learning_rate_at": lambda step: 1.0,
+        "weights": weights,
+        "optimizer": adamw(weights, weight_decay=0.01),
+        "learning_rate_at": lambda step: rate,
         "max_gradient_norm": math.inf,
-        "autocast": nullcontext,
+        "tokens_per_micro_batch": TOKENS,
+        "layout": padded,
+        "processes": Processes(),
     }
-    return list(train_steps(model, enumerate(steps, 1), **{**settings, **options}))
+    numbered = [(step, examples) for step in range(1, steps + 1)]
+    return list(train_steps(loss_of or SummedLoss(model, negative_log_likelihood), numbered, **{**settings, **options}))
 
 
-@pytest.mark.parametrize("count", [1, 2, 8])
-def test_micro_batches_give_the_gradient_of_the_one_big_batch(count: int) -> None:
+def plain_descent(model: PreTrainedModel, momentum: float = 0.0) -> torch.optim.SGD:
+    return torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.0, momentum=momentum)
+
+
+def values(model: PreTrainedModel) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in model.parameters()]
+
+
+# --- one step, one gradient -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2, 8, 32])
+@pytest.mark.parametrize("as_trained", [True, False], ids=["kernels, shared rows", "plain, padded"])
+@pytest.mark.parametrize("make", [LLAMA, with_lora(LLAMA), GEMMA3], ids=["LLaMA", "LLaMA with LoRA", "Gemma 3"])
+def test_micro_batches_give_the_gradient_of_the_plain_models_one_big_batch(
+    make: MakeModel, as_trained: bool, micro_batches: int
+) -> None:
     # SGD's momentum buffer holds, after the first step, exactly the gradient that the step was given.
-    model, reference = tiny_llama(), tiny_llama()
-    optimizer = torch.optim.SGD(model.parameters(), momentum=0.9)
-    whole = collate(EXAMPLES)
-    logits = reference(input_ids=whole.input_ids, attention_mask=whole.attention_mask).logits
-    torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), whole.labels[:, 1:].flatten()).backward()
+    model, plain = make(), make()
+    expected = plain_loss(plain, EXAMPLES) / TARGET_TOKENS
+    if as_trained:
+        use_kernels(model)
+    layout = choose_layout(model) if as_trained else padded
+    optimizer = plain_descent(model, momentum=0.9)
 
-    [report] = train(model, [cut(count)], optimizer=optimizer)
+    [report] = train(model, optimizer=optimizer, tokens_per_micro_batch=TOKENS // micro_batches, layout=layout)
 
-    for trained, expected in zip(model.parameters(), reference.parameters(), strict=True):
-        largest = expected.grad.abs().max().item()
-        given = optimizer.state[trained]["momentum_buffer"]
-        torch.testing.assert_close(given, expected.grad, rtol=1e-5, atol=1e-5 * largest)
-    assert report.target_tokens == sum(2 + n for n in range(8))
-
-
-@pytest.mark.parametrize("count", [2, 8])
-def test_an_adamw_step_is_the_same_however_it_is_cut(count: int) -> None:
-    big, small = tiny_llama(), tiny_llama()
-
-    [one] = train(big, [cut(1)], optimizer=adamw(big, weight_decay=0.01), learning_rate_at=lambda step: 1e-3)
-    [many] = train(small, [cut(count)], optimizer=adamw(small, weight_decay=0.01), learning_rate_at=lambda step: 1e-3)
-
-    assert many.loss == pytest.approx(one.loss, rel=1e-5)
-    assert many.gradient_norm == pytest.approx(one.gradient_norm, rel=1e-5)
-    # Adam divides by the gradient's own size, so where it is nearly 0 its rounding shows: 1e-2 of the rate of 1e-3.
-    for ours, other in zip(small.parameters(), big.parameters(), strict=True):
-        torch.testing.assert_close(ours, other, rtol=1e-5, atol=1e-5)
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    given = {name: optimizer.state[parameter]["momentum_buffer"] for name, parameter in trained.items()}
+    assert isinstance(report, StepReport)
+    assert report.loss == pytest.approx(expected.item(), rel=1e-5)
+    assert_same_gradients(given, gradients(plain, expected), relative=1e-5)
 
 
 def test_a_step_reports_what_it_did() -> None:
-    model = tiny_llama()
-    loss = negative_log_likelihood(model, collate(EXAMPLES)).item()
+    model = LLAMA()
+    loss = plain_loss(model, EXAMPLES).item()
 
-    first, second = train(model, [cut(2), cut(2)], learning_rate_at=lambda step: 0.25 * step)
+    first, second = train(model, 2, optimizer=plain_descent(model), learning_rate_at=lambda step: 1e-9 * step)
 
+    assert isinstance(first, StepReport)
+    assert isinstance(second, StepReport)
     assert (first.step, second.step) == (1, 2)
-    assert (first.learning_rate, second.learning_rate) == (0.25, 0.5)
-    assert first.target_tokens == 44  # 2 + 3 + ... + 9
-    assert first.tokens == 76  # 6 + 7 + ... + 13
-    assert first.loss == pytest.approx(loss / 44, rel=1e-5)
+    assert (first.learning_rate, second.learning_rate) == (1e-9, 2e-9)
+    assert (first.target_tokens, first.tokens) == (TARGET_TOKENS, TOKENS)
+    assert first.loss == pytest.approx(loss / TARGET_TOKENS, rel=1e-5)
     assert first.seconds > 0
 
 
 def test_gradients_are_scaled_down_to_the_norm_and_reported_before() -> None:
-    model, start = tiny_llama(), tiny_llama()
+    model = LLAMA()
+    start = values(model)
 
-    [report] = train(model, [cut(1)], max_gradient_norm=0.01)
+    [report] = train(model, rate=1.0, optimizer=plain_descent(model), max_gradient_norm=0.01)
 
-    moved = torch.cat([(b - a).flatten() for a, b in zip(model.parameters(), start.parameters(), strict=True)])
+    moved = torch.cat([(b - a).flatten() for a, b in zip(values(model), start, strict=True)])
+    assert isinstance(report, StepReport)
     assert report.gradient_norm > 0.01
     assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)
 
 
-def test_loss_falls_on_a_tiny_set() -> None:
-    model = tiny_llama()
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_loss_falls_on_a_tiny_set(dtype: torch.dtype) -> None:
+    model = tiny_llama(vocabulary=61).to(dtype)
 
-    losses = [
-        report.loss
-        for report in train(
-            model, [cut(1)] * 30, optimizer=adamw(model, weight_decay=0.0), learning_rate_at=lambda step: 1e-2
-        )
-    ]
+    reports = train(model, 30, rate=1e-2)
 
-    assert losses[0] == pytest.approx(math.log(259), rel=0.05)  # random weights know nothing: ln of the vocabulary
+    losses = [report.loss for report in reports if isinstance(report, StepReport)]
+    assert losses[0] == pytest.approx(math.log(61), rel=0.05)  # random weights know nothing: ln of the vocabulary
     assert losses[-1] < 0.5 * losses[0]
 
 
+# --- numbers that are none --------------------------------------------------------------------------------------
+
+
 def test_a_loss_that_is_no_number_stops_before_the_weights_are_touched() -> None:
-    model = tiny_llama()
+    model = LLAMA()
     with torch.no_grad():
         model.model.norm.weight[0] = math.nan
-    before = [parameter.clone() for parameter in model.parameters()]
+    before = values(model)
 
     with pytest.raises(UsageError) as caught:
-        train(model, [cut(1)])
+        train(model)
 
     assert str(caught.value) == "the loss is nan at step 1 (lower stages.*.learning_rate)"
-    for parameter, start in zip(model.parameters(), before, strict=True):
-        torch.testing.assert_close(parameter, start, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(values(model), before, rtol=0, atol=0, equal_nan=True)
+
+
+def test_an_infinite_gradient_stops_before_the_weights_are_touched() -> None:
+    class Overflowing(SummedLoss):
+        """A finite loss whose gradient overflows."""
+
+        def forward(self, batch: Batch) -> Tensor:
+            loss = super().forward(batch)
+            loss.register_hook(lambda gradient: gradient * math.inf)
+            return loss
+
+    model = LLAMA()
+    before = values(model)
+
+    with pytest.raises(UsageError) as caught:
+        train(model, loss_of=Overflowing(model, negative_log_likelihood))
+
+    assert str(caught.value).startswith("the gradient norm is ")
+    assert str(caught.value).endswith(" at step 1 (lower stages.*.learning_rate)")
+    torch.testing.assert_close(values(model), before, rtol=0, atol=0)
 
 
 def test_the_error_names_the_step_that_failed() -> None:
-    model = tiny_llama()
+    model = LLAMA()
 
     with pytest.raises(UsageError, match=r"^the loss is nan at step 2 "):
-        train(model, [cut(1)] * 3, learning_rate_at=lambda step: math.nan)
+        train(model, 3, optimizer=plain_descent(model), rate=math.nan)
+
+
+# --- out of memory ----------------------------------------------------------------------------------------------
+
+
+class LittleMemory(SummedLoss):
+    """Runs out of memory, as torch says it, on micro-batches of more than so many tokens; with `late`, after their
+    backward pass has left its gradients."""
+
+    def __init__(self, model: PreTrainedModel, *, most_tokens: int, late: bool = False) -> None:
+        super().__init__(model, negative_log_likelihood)
+        self.most_tokens = most_tokens
+        self.late = late
+        self.seen: list[int] = []
+
+    def forward(self, batch: Batch) -> Tensor:
+        self.seen.append(batch.tokens)
+        loss = super().forward(batch)
+        if batch.tokens > self.most_tokens:
+            if self.late:
+                loss.backward()
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB.")
+        return loss
+
+
+@pytest.mark.parametrize("late", [True, False], ids=["after a backward pass", "in a forward pass"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("budget", [TOKENS, 100 * TOKENS], ids=["exact", "more than there is"])
+def test_a_step_that_ran_out_of_memory_is_done_again_in_halves(budget: int, dtype: torch.dtype, late: bool) -> None:
+    little, enough = LLAMA().to(dtype), LLAMA().to(dtype)
+    loss_of = LittleMemory(little, most_tokens=TOKENS // 4, late=late)
+
+    *halved, first, second = train(little, 2, loss_of=loss_of, tokens_per_micro_batch=budget)
+
+    expected_first, expected_second = train(enough, 2, tokens_per_micro_batch=TOKENS // 4)
+    assert halved == [MicroBatchHalved(1, TOKENS // 2), MicroBatchHalved(1, TOKENS // 4)]
+    assert loss_of.seen == [TOKENS, TOKENS // 2] + [TOKENS // 4] * 8  # two failures, then four for each step
+    for given, wanted in ((first, expected_first), (second, expected_second)):
+        assert isinstance(given, StepReport)
+        assert isinstance(wanted, StepReport)
+        assert (given.loss, given.gradient_norm) == (wanted.loss, wanted.gradient_norm)
+    torch.testing.assert_close(values(little), values(enough), rtol=0, atol=0)
+
+
+def test_a_run_that_ran_out_of_memory_ends_where_one_that_never_did_ends() -> None:
+    little, enough = LLAMA(), LLAMA()
+    loss_of = LittleMemory(little, most_tokens=TOKENS // 3)
+
+    *_, given = train(little, 3, loss_of=loss_of, optimizer=plain_descent(little), rate=1e-5)
+
+    *_, wanted = train(enough, 3, optimizer=plain_descent(enough), rate=1e-5)
+    assert isinstance(given, StepReport)
+    assert isinstance(wanted, StepReport)
+    assert given.loss == pytest.approx(wanted.loss, rel=1e-6)
+    torch.testing.assert_close(values(little), values(enough), rtol=1e-6, atol=1e-6)
+
+
+def test_a_step_done_again_has_the_random_numbers_it_would_have_had() -> None:
+    make = with_lora(LLAMA, dropout=0.5)
+    little, enough = make(), make()
+    for model in (little, enough):
+        use_kernels(model)
+    torch.manual_seed(4)
+    *_, given = train(little, loss_of=LittleMemory(little, most_tokens=TOKENS // 2))
+    torch.manual_seed(4)
+
+    [wanted] = train(enough, tokens_per_micro_batch=TOKENS // 2)
+
+    assert isinstance(given, StepReport)
+    assert isinstance(wanted, StepReport)
+    assert given.loss == wanted.loss
+
+
+def test_memory_that_does_not_hold_one_example_is_exhausted() -> None:
+    model = LLAMA()
+    before = values(model)
+    loss_of = LittleMemory(model, most_tokens=8)
+
+    with pytest.raises(MemoryExhausted) as caught:
+        train(model, loss_of=loss_of)
+
+    # 32 examples, 16, 8, 4, 2 and one of 9 tokens
+    assert loss_of.seen == [288, 144, 72, 36, 18, 9]
+    assert str(caught.value) == (
+        "out of memory (lower the stage's tokens_per_micro_batch, or set gradient_checkpointing = true)"
+    )
+    torch.testing.assert_close(values(model), before, rtol=0, atol=0)
+
+
+def test_another_error_is_no_lack_of_memory() -> None:
+    class Broken(SummedLoss):
+        def forward(self, batch: Batch) -> Tensor:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    model = LLAMA()
+
+    with pytest.raises(RuntimeError, match="mat1 and mat2"):
+        train(model, loss_of=Broken(model, negative_log_likelihood))
 
 
 # --- validation -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("budget", [1, 30, 10_000])
-def test_validation_loss_does_not_depend_on_the_batches(budget: int) -> None:
-    model = tiny_llama()
-    expected = negative_log_likelihood(model, collate(EXAMPLES)).item() / 44
+@pytest.mark.parametrize("make", [LLAMA, GEMMA2_CAPPED], ids=["flattened", "padded"])
+def test_validation_loss_does_not_depend_on_the_batches(budget: int, make: MakeModel) -> None:
+    model, plain = make(), make()
+    expected = plain_loss(plain, EXAMPLES).item() / TARGET_TOKENS
 
-    loss = mean_loss(model, micro_batches(EXAMPLES, budget), objective=negative_log_likelihood, autocast=nullcontext)
+    loss = validate(model, tokens_per_micro_batch=budget, layout=choose_layout(model))
 
     assert loss == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_validation_leaves_the_model_as_it_was(training: bool) -> None:
-    model = tiny_llama().train(training)
+    model = LLAMA().train(training)
 
-    mean_loss(model, cut(1), objective=negative_log_likelihood, autocast=nullcontext)
+    validate(model, training=training)
 
     assert model.training is training
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-# --- learning rates and decay -----------------------------------------------------------------------------------
+def validate(
+    model: PreTrainedModel, *, tokens_per_micro_batch: int = TOKENS, layout: Layout = padded, training: bool = True
+) -> float:
+    loss_of = SummedLoss(model, negative_log_likelihood).train(training)
+    return mean_loss(
+        loss_of,
+        EXAMPLES,
+        tokens_per_micro_batch=tokens_per_micro_batch,
+        layout=layout,
+        processes=Processes(),
+    )
+
+
+# --- learning rates ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("steps", [1, 7, 100])
@@ -175,23 +336,3 @@ def test_learning_rates_are_those_of_transformers(
     ours = learning_rate_schedule(kind, peak=2e-3, steps=steps, warmup_ratio=warmup_ratio)
 
     assert [ours(step) for step in range(1, steps + 1)] == pytest.approx(used, rel=1e-9, abs=1e-15)
-
-
-def test_matrices_decay_and_norms_do_not() -> None:
-    model = tiny_llama()
-
-    decayed, spared = adamw(model, weight_decay=0.1).param_groups
-
-    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
-    assert {parameter.ndim for parameter in decayed["params"]} == {2}
-    assert {parameter.ndim for parameter in spared["params"]} == {1}
-    assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
-
-
-def test_frozen_weights_are_not_the_optimizers() -> None:
-    model = tiny_llama().requires_grad_(False)
-    model.lm_head.weight.requires_grad = True
-
-    [group] = adamw(model, weight_decay=0.1).param_groups
-
-    assert [id(parameter) for parameter in group["params"]] == [id(model.lm_head.weight)]

@@ -12,12 +12,15 @@ import torch
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from alma_cli.core.examples import Batch, TextFormat, TokenizedExample, collate, prompt_ids
+from alma_cli.core.attention import choose_layout
+from alma_cli.core.batch import Batch
+from alma_cli.core.examples import TextFormat, TokenizedExample, prompt_ids
+from alma_cli.core.kernels import use_kernels
 from alma_cli.core.languages import Direction
 from alma_cli.core.loop import mean_loss
 from alma_cli.core.model import (
-    Precision,
     add_lora,
+    computes_bf16,
     load_model,
     load_tokenizer,
     precision_of,
@@ -26,7 +29,8 @@ from alma_cli.core.model import (
     tokenizer_of,
 )
 from alma_cli.core.model_files import ModelFiles, resolve_model
-from alma_cli.core.objective import negative_log_likelihood
+from alma_cli.core.objective import SummedLoss, negative_log_likelihood
+from alma_cli.core.processes import Processes
 from alma_cli.core.recipe import ParallelStage, StageSettings
 from alma_cli.errors import InputError
 from tests.tiny import byte_tokenizer, sentencepiece_tokenizer, tiny_llama
@@ -270,21 +274,15 @@ def test_a_directory_without_a_tokenizer_is_refused(damaged: Path) -> None:
 # --- precision --------------------------------------------------------------------------------------------------
 
 
-def test_fp32_computes_in_fp32() -> None:
-    with FP32.autocast():
-        product = torch.ones(2, 2) @ torch.ones(2, 2)
-
-    assert product.dtype == torch.float32
+@pytest.mark.parametrize(("setting", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_precision_is_what_was_asked_for(setting: str, dtype: torch.dtype) -> None:
+    assert precision_of(setting).dtype == dtype
 
 
-def test_bf16_multiplies_in_bf16_whatever_the_weights_are() -> None:
-    precision = precision_of("bf16")
-    ones = torch.ones(2, 2, device=precision.device)
+def test_by_default_bf16_is_computed_where_it_is_fast() -> None:
+    precision = precision_of()
 
-    with precision.autocast():
-        product = ones @ ones
-
-    assert product.dtype == torch.bfloat16
+    assert (precision.dtype == torch.bfloat16) == computes_bf16(precision.device)
 
 
 def test_a_validation_does_not_cut_the_gradient_through_four_bit_layers(qlora_model: Path) -> None:
@@ -294,22 +292,20 @@ def test_a_validation_does_not_cut_the_gradient_through_four_bit_layers(qlora_mo
     for parameter in model.parameters():
         parameter.requires_grad = False
     model = add_lora(model, StageSettings(method="qlora", lora_dropout=0.0))
-    batch = collate([TokenizedExample(tuple(range(3, 35)), 8)])
+    use_kernels(model)
+    layout = choose_layout(model)
+    loss_of = SummedLoss(model, negative_log_likelihood).train()
+    examples = [TokenizedExample(tuple(range(3, 35)), 8)]
 
-    before = _first_layer_gradient(model, batch, precision)
-    mean_loss(model, [batch], objective=negative_log_likelihood, autocast=precision.autocast)
-    after = _first_layer_gradient(model, batch, precision)
+    before = _first_layer_gradient(loss_of, layout(examples))
+    mean_loss(loss_of, examples, tokens_per_micro_batch=99, layout=layout, processes=Processes())
+    after = _first_layer_gradient(loss_of, layout(examples))
 
     assert before.abs().max() > 0
     torch.testing.assert_close(after, before)
 
 
-def _first_layer_gradient(model: PreTrainedModel, batch: Batch, precision: Precision) -> torch.Tensor:
+def _first_layer_gradient(loss_of: SummedLoss, batch: Batch) -> torch.Tensor:
     """Of a LoRA B matrix: the last layer's does not need the gradient to pass through any frozen layer."""
-    model.train()
-    model.zero_grad()
-    with precision.autocast():
-        negative_log_likelihood(model, batch).backward()
-    name, parameter = next((n, p) for n, p in model.named_parameters() if "layers.0.self_attn.q_proj.lora_B" in n)
-    assert parameter.grad is not None, f"{name=}"
-    return parameter.grad.clone()
+    weight = next(p for name, p in loss_of.named_parameters() if "layers.0.self_attn.q_proj.lora_B" in name)
+    return torch.autograd.grad(loss_of(batch), weight)[0]

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from alma_cli.core.loop import StepReport, adamw
+from alma_cli.core.loop import StepReport, random_state
 from alma_cli.core.plan import plan_stage
 from alma_cli.core.recipe import Recipe
-from alma_cli.core.run import Progress, StageDirectory, trainable_weights
+from alma_cli.core.run import Checkpoint, Progress, StageDirectory
 from alma_cli.core.stage import Finished, Resumed, StageEvent, run_stage
-from alma_cli.errors import Interrupted, UsageError
+from alma_cli.core.trained import TrainedWeights, adamw
+from alma_cli.errors import Interrupted, MachineError, UsageError
 from tests.core.conftest import MakeRecipe
 from tests.tiny import tiny_llama
-
-REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
 def train(recipe: Recipe, work: Path, *, resume: bool = True) -> list[StageEvent]:
@@ -133,37 +128,6 @@ def test_half_a_checkpoint_of_a_killed_run_is_ignored(make_recipe: MakeRecipe, w
     assert weights(work) == weights(uninterrupted)
 
 
-def test_a_run_killed_by_the_kernel_resumes_to_the_same_bytes(
-    make_recipe: MakeRecipe, work: Path, uninterrupted: Path
-) -> None:
-    # 40 steps with a checkpoint each: the kill falls between them, or in the middle of one being written.
-    recipe = make_recipe(parallel={"method": "lora", "lora_dropout": 0.3, "max_steps": 40, "validations": 40})
-    program = (
-        "import sys, torch; torch.set_num_threads(1)\n"
-        "from pathlib import Path\n"
-        "from alma_cli.core.recipe import Recipe\n"
-        "from alma_cli.core.plan import plan_stage\n"
-        "from alma_cli.core.stage import run_stage\n"
-        "recipe = Recipe.model_validate_json(sys.argv[1])\n"
-        "list(run_stage(plan_stage(recipe, 'parallel', Path(sys.argv[2]))))\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, recipe.model_dump_json(), str(work)], cwd=REPOSITORY, env=os.environ
-    )
-    checkpoint = work / "parallel" / "checkpoints" / "step-000003"
-    while not checkpoint.is_dir() and process.poll() is None:
-        time.sleep(0.002)
-
-    process.send_signal(signal.SIGKILL)
-
-    assert process.wait() == -signal.SIGKILL
-    assert not (work / "parallel" / "stage.json").exists()
-    first, *_ = train(recipe, work)
-    assert isinstance(first, Resumed)
-    train(recipe, uninterrupted)
-    assert weights(work) == weights(uninterrupted)
-
-
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------
 
 
@@ -262,58 +226,75 @@ def test_a_finished_stage_is_not_done_again(make_recipe: MakeRecipe, work: Path)
 # --- checkpoints ------------------------------------------------------------------------------------------------
 
 
-def trained_a_step(seed: int) -> tuple[Any, torch.optim.Optimizer]:
-    """A model and its optimizer with something in each to lose."""
-    model = tiny_llama(seed=seed)
-    optimizer = adamw(model, weight_decay=0.01)
-    optimizer.param_groups[0]["lr"] = 1e-3
-    model(input_ids=torch.tensor([[5, 6, 7]]), labels=torch.tensor([[5, 6, 7]])).loss.backward()
+def checkpoint_after(step: int, *, best_step: int = 0, seed: int = 0) -> Checkpoint:
+    """A checkpoint of a tiny model and its optimizer, with something in each to lose."""
+    weights = TrainedWeights(tiny_llama(seed=seed))
+    optimizer = adamw(weights, weight_decay=0.01)
+    for master in weights.masters.values():
+        master.grad = torch.full_like(master, 0.5)
     optimizer.step()
-    optimizer.zero_grad()
-    return model, optimizer
+    progress = Progress(step=step, best_step=best_step, best_loss=1.25, best_quality=7.5, target_tokens=99, seconds=4.5)
+    return Checkpoint(progress, weights.state(), weights.optimizer_state(optimizer), [random_state()])
 
 
-def test_a_checkpoint_brings_back_weights_optimizer_and_random_numbers(tmp_path: Path) -> None:
-    model, optimizer = trained_a_step(seed=0)
+def test_a_checkpoint_comes_back_to_the_bit(tmp_path: Path) -> None:
     directory = StageDirectory(tmp_path)
-    progress = Progress(step=3, best_step=2, best_loss=1.25, target_tokens=99, seconds=4.5)
-    directory.save_checkpoint(progress, model, optimizer, keep=1)
-    drawn = torch.rand(3)
-    other, other_optimizer = trained_a_step(seed=1)
+    saved = checkpoint_after(3, best_step=2)
 
-    loaded = directory.load_checkpoint(other, other_optimizer)
+    directory.save_checkpoint(saved, keep=1)
 
-    assert loaded == progress
-    torch.testing.assert_close(torch.rand(3), drawn, rtol=0, atol=0)
-    torch.testing.assert_close(trainable_weights(other), trainable_weights(model), rtol=0, atol=0)
-    theirs, ours = other_optimizer.state_dict(), optimizer.state_dict()
-    torch.testing.assert_close(theirs["state"], ours["state"], rtol=0, atol=0)
+    loaded = directory.newest_checkpoint()
+    assert loaded is not None
+    assert loaded.progress == saved.progress
+    torch.testing.assert_close(loaded.weights, dict(saved.weights), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.optimizer, dict(saved.optimizer), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.random, list(saved.random), rtol=0, atol=0)
+    assert any(key.endswith("//exp_avg_sq") for key in loaded.optimizer)
+
+
+def test_the_random_numbers_of_each_process_come_back_in_its_place(tmp_path: Path) -> None:
+    directory = StageDirectory(tmp_path)
+    states = [[torch.tensor([rank], dtype=torch.uint8), torch.tensor([rank, 9])] for rank in range(12)]
+
+    directory.save_checkpoint(replace(checkpoint_after(1), random=states), keep=1)
+
+    loaded = directory.newest_checkpoint()
+    assert loaded is not None
+    torch.testing.assert_close(loaded.random, states, rtol=0, atol=0)
 
 
 def test_no_validation_yet_survives_a_checkpoint(tmp_path: Path) -> None:
-    model, optimizer = trained_a_step(seed=0)
     directory = StageDirectory(tmp_path)
 
-    directory.save_checkpoint(Progress(step=1), model, optimizer, keep=1)
+    directory.save_checkpoint(replace(checkpoint_after(1), progress=Progress(step=1)), keep=1)
 
-    assert directory.load_checkpoint(model, optimizer) == Progress(step=1)  # its best loss is infinite
+    loaded = directory.newest_checkpoint()
+    assert loaded is not None
+    assert loaded.progress == Progress(step=1)  # its best loss is infinite
 
 
 def test_the_newest_checkpoints_and_the_best_one_stay(tmp_path: Path) -> None:
-    model, optimizer = trained_a_step(seed=0)
     directory = StageDirectory(tmp_path)
 
     for step in (2, 4, 6, 8, 10):
-        directory.save_checkpoint(Progress(step=step, best_step=min(step, 4)), model, optimizer, keep=2)
+        directory.save_checkpoint(checkpoint_after(step, best_step=min(step, 4)), keep=2)
 
     kept = sorted(path.name for path in directory.checkpoints.iterdir())
     assert kept == ["step-000004", "step-000008", "step-000010"]
+    assert directory.weights_of(4).keys() == directory.weights_of(10).keys()
 
 
-def test_without_a_checkpoint_there_is_no_progress(tmp_path: Path) -> None:
-    model, optimizer = trained_a_step(seed=0)
+def test_a_file_is_no_checkpoint_by_its_name_alone(tmp_path: Path) -> None:
+    directory = StageDirectory(tmp_path)
+    directory.save_checkpoint(checkpoint_after(2), keep=1)
+    (directory.checkpoints / "step-000009.backup").mkdir()
 
-    assert StageDirectory(tmp_path).load_checkpoint(model, optimizer) is None
+    assert directory.newest_step() == 2
+
+
+def test_without_a_checkpoint_there_is_none(tmp_path: Path) -> None:
+    assert StageDirectory(tmp_path).newest_checkpoint() is None
+    assert StageDirectory(tmp_path).newest_step() == 0
 
 
 def test_checkpoints_are_gone_once_the_stage_is_finished(make_recipe: MakeRecipe, work: Path) -> None:
@@ -322,6 +303,35 @@ def test_checkpoints_are_gone_once_the_stage_is_finished(make_recipe: MakeRecipe
     assert sorted(path.name for path in (work / "parallel").iterdir()) == [
         "metrics.jsonl",
         "model",
+        "report.html",
         "run.json",
         "stage.json",
     ]
+
+
+# --- a full disk --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_metrics_that_does_not_fit_names_its_file(tmp_path: Path) -> None:
+    directory = StageDirectory(tmp_path)
+    directory.metrics.symlink_to("/dev/full")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        directory.log({"step": 1, "loss": 2.0})
+
+    assert caught.value.filename == str(directory.metrics)
+
+
+def test_a_run_without_room_says_what_to_do(make_recipe: MakeRecipe, work: Path) -> None:
+    recipe = make_recipe(parallel={"method": "lora"})
+    train_until(3, recipe, work)
+    events = run_stage(plan_stage(recipe, "parallel", work))
+    assert next(iter(events)) == Resumed(2)
+    (work / "parallel" / "metrics.jsonl").unlink()
+    (work / "parallel" / "metrics.jsonl").symlink_to("/dev/full")
+
+    with pytest.raises(MachineError) as caught:
+        list(events)
+
+    assert caught.value.message == f"No space left on device ({work / 'parallel' / 'metrics.jsonl'})"
+    assert caught.value.hint == "make room on the disk, and the same command goes on after step 2"

@@ -11,14 +11,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from alma_cli.core.batch import padded
 from alma_cli.core.dataset import Document, Example, split_path, write_documents, write_examples
-from alma_cli.core.examples import micro_batches
 from alma_cli.core.languages import Direction
 from alma_cli.core.loop import StepReport, mean_loss
 from alma_cli.core.model import load_model, precision_of
 from alma_cli.core.model_files import resolve_model
-from alma_cli.core.objective import negative_log_likelihood
+from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import missing_stage, newest_finished_stage, next_stage, plan_stage
+from alma_cli.core.processes import Processes
 from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
 from alma_cli.core.stage import Finished, StageEvent, ValidationReport, run_stage
@@ -41,7 +42,8 @@ def measured_loss(recipe: Recipe, stage: StageName, work: Path, result: Path) ->
     """The validation loss of a saved result, loaded as a user of it would."""
     plan = plan_stage(recipe, stage, work, model=None)
     model = load_model(resolve_model(str(result)), FP32, dtype=torch.float32)
-    return mean_loss(model, micro_batches(plan.valid, 1000), objective=negative_log_likelihood, autocast=FP32.autocast)
+    loss_of = SummedLoss(model, negative_log_likelihood)
+    return mean_loss(loss_of, plan.valid, tokens_per_micro_batch=1000, layout=padded, processes=Processes())
 
 
 # --- every method -----------------------------------------------------------------------------------------------
@@ -147,6 +149,7 @@ def test_mono_leaves_a_plain_model_that_parallel_starts_from(method: str, make_r
     assert sorted(path.name for path in (work / "mono").iterdir()) == [
         "metrics.jsonl",
         "model",
+        "report.html",
         "run.json",
         "stage.json",
     ]
@@ -206,19 +209,19 @@ def unlike_training(work: Path) -> None:
 
 def test_the_best_checkpoint_is_what_is_saved(make_recipe: MakeRecipe, work: Path, tmp_path: Path) -> None:
     unlike_training(work)
-    settings = {"method": "lora", "schedule": "constant", "learning_rate": 3e-2, "validations": 6}
+    settings = {"method": "lora", "schedule": "constant", "learning_rate": 3e-3, "lora_dropout": 0.0, "validations": 6}
     long = make_recipe(parallel={**settings, "max_steps": 6})
-    best_only = make_recipe(parallel={**settings, "max_steps": 1})
+    best_only = make_recipe(parallel={**settings, "max_steps": 4, "validations": 1})
 
     events = train(long, "parallel", work)
     (work / "parallel").rename(tmp_path / "long")
     train(best_only, "parallel", work)
 
     reports = [event for event in events if isinstance(event, ValidationReport)]
-    assert [report.best for report in reports] == [False, True, False, False, False, False, False]
+    assert [report.best for report in reports] == [False, True, True, True, True, False, False]
     assert isinstance(events[-1], Finished)
-    assert events[-1].facts["progress"]["best_step"] == 1
-    # At a constant rate the first step of six is the first of one.
+    assert events[-1].facts["progress"]["best_step"] == 4
+    # At a constant rate the first four steps of six are those of four.
     saved = (tmp_path / "long" / "model" / "adapter_model.safetensors").read_bytes()
     assert saved == (work / "parallel" / "model" / "adapter_model.safetensors").read_bytes()
 

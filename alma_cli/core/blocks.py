@@ -1,0 +1,210 @@
+"""Stage mono's text as blocks of token ids: tokenised once into a file, however much it is, and mapped from there.
+
+data/mono/tokens/train-<text>-<tokenizer>.bin   the ids of all documents, EOS after each: uint16, or uint32
+data/mono/tokens/train-<text>-<tokenizer>.json  how far that file goes: bytes of text read, tokens written
+data/mono/tokens/train.lock                     held by the process that tokenises; others wait, and find it done
+
+The name says what the ids were made from, so that no run reads those of other text or of another tokenizer. A killed
+pass goes on from the last state written; a run that needs more blocks than the one before it adds them at the end.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, overload
+
+import numpy as np
+
+from alma_cli.core.dataset import START, Document, Place, documents_after, write_atomically
+from alma_cli.core.examples import TextFormat, TokenizedExample, document_ids
+from alma_cli.core.process import ErrorsNaming
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+TOKENS_VERSION = 1
+
+# What the tokenizer gets at a time: enough for all its threads, and little memory (it needs 100 bytes a token).
+_CHUNK_DOCUMENTS, _CHUNK_BYTES = 1000, 2**20
+# After so many chunks, a few seconds' work, the disk has all that is written and knows how far that is.
+_CHUNKS_A_STATE = 16
+
+
+class Blocks(Sequence[TokenizedExample]):
+    """Tokens cut into full blocks, each read when it is asked for.
+
+    Every token of a block is labelled (paper section 4.2: blocks of 512).
+    """
+
+    def __init__(self, token_ids: np.ndarray, block_tokens: int, *, left_over: int = 0) -> None:
+        self._token_ids = token_ids  # (blocks * block_tokens,) uint16 or uint32, mapped
+        self._block_tokens = block_tokens
+        self.left_over = left_over  # tokens of the text after the last full block
+        assert len(token_ids) % block_tokens == 0, f"{len(token_ids)=}"
+
+    def __len__(self) -> int:
+        return len(self._token_ids) // self._block_tokens
+
+    @overload
+    def __getitem__(self, index: int) -> TokenizedExample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[TokenizedExample]: ...
+    def __getitem__(self, index: int | slice) -> TokenizedExample | list[TokenizedExample]:
+        if isinstance(index, slice):
+            return [self[one] for one in range(len(self))[index]]
+        start = range(len(self))[index] * self._block_tokens
+        return TokenizedExample(tuple(self._token_ids[start : start + self._block_tokens].tolist()), 0)
+
+    @property
+    def tokens(self) -> int:
+        """Of all blocks."""
+        return len(self._token_ids)
+
+    @property
+    def target_tokens(self) -> int:
+        """Of all blocks, how many tokens the loss looks at: all but each block's first."""
+        return len(self._token_ids) - len(self)
+
+    @property
+    def largest_token_id(self) -> int:
+        """Of all blocks; 0 where there is none."""
+        return int(self._token_ids.max(initial=0))
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far a token file goes."""
+
+    read: Place = START  # in the text
+    tokens: int = 0  # written
+
+    def is_enough(self, tokens: int | None, text_bytes: int) -> bool:
+        """Whether there are so many tokens, or no more text."""
+        return self.read.bytes >= text_bytes or (tokens is not None and self.tokens >= tokens)
+
+
+class TokenFile:
+    """The token ids of a file of documents, on disk beside it."""
+
+    def __init__(
+        self, documents: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat
+    ) -> None:
+        self._documents = documents
+        self._tokenizer = tokenizer
+        self._text_format = text_format
+        self._made_from = {"text": sha256, "tokenizer": _fingerprint(tokenizer, text_format)}
+        self._dtype = np.dtype(np.uint16 if max(tokenizer.get_vocab().values()) < 2**16 else np.uint32)
+        text, ids = (value[:12] for value in self._made_from.values())
+        self.path = documents.parent / "tokens" / f"{documents.stem}-{text}-{ids}.bin"
+
+    def blocks(
+        self, block_tokens: int, *, most: int | None = None, progress: Callable[[int], None] | None = None
+    ) -> Blocks:
+        """The text's full blocks, the first `most` of them; what is not tokenised yet is tokenised now.
+
+        `progress` is told the tokens in the file after each chunk. Raises OSError with the path where the disk is full.
+        """
+        needed = None if most is None else most * block_tokens
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path.with_name(f"{self._documents.stem}.lock")):
+            state = self._extended(needed, progress)
+            full = state.tokens // block_tokens
+            count = full if most is None else min(most, full)
+            token_ids = (
+                np.memmap(self.path, self._dtype, mode="r", shape=(count * block_tokens,))
+                if count
+                else np.zeros(0, self._dtype)
+            )
+        # Whoever takes a part of the text leaves the rest for good reason; only the text's end can be in the way.
+        ended = most is None or count < most
+        return Blocks(token_ids, block_tokens, left_over=state.tokens - len(token_ids) if ended else 0)
+
+    def _extended(self, needed: int | None, progress: Callable[[int], None] | None) -> _State:
+        """The file's state once it has as many tokens as are needed, or all."""
+        state, text_bytes = self._state(), self._documents.stat().st_size
+        if state.is_enough(needed, text_bytes):
+            return state
+        if not state.tokens:
+            self._forget_other_texts()
+        with ErrorsNaming(self.path), self.path.open("ab") as stream:
+            stream.truncate(state.tokens * self._dtype.itemsize)
+            chunks = _chunks(documents_after(self._documents, state.read), state.read)
+            for number, (texts, read) in enumerate(chunks, 1):
+                rows = document_ids(self._tokenizer, self._text_format, texts)
+                ids = np.fromiter(chain.from_iterable(rows), self._dtype)
+                stream.write(ids.tobytes())
+                state = _State(read, state.tokens + len(ids))
+                if progress:
+                    progress(state.tokens)
+                if state.is_enough(needed, text_bytes):
+                    break
+                if number % _CHUNKS_A_STATE == 0:
+                    self._keep(state, stream)
+            self._keep(state, stream)
+        return state
+
+    def _state(self) -> _State:
+        """As it was last written; that of no file where there is none that fits it."""
+        try:
+            content = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
+            state = _State(Place(**content["read"]), content["tokens"])
+            fits = self._description(state) == content
+            complete = self.path.stat().st_size >= state.tokens * self._dtype.itemsize
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return _State()
+        return state if fits and complete else _State()
+
+    def _keep(self, state: _State, stream: BinaryIO) -> None:
+        """See the tokens on the disk, then write down how many they are."""
+        stream.flush()
+        os.fsync(stream.fileno())
+        write_atomically(self.path.with_suffix(".json"), json.dumps(self._description(state), indent=1) + "\n")
+
+    def _description(self, state: _State) -> dict[str, Any]:
+        return {"version": TOKENS_VERSION, "made_from": self._made_from, "dtype": self._dtype.name, **asdict(state)}
+
+    def _forget_other_texts(self) -> None:
+        """Delete the ids of text that was here before; a run that still maps them keeps them until it ends."""
+        same_text = f"{self._documents.stem}-{self._made_from['text'][:12]}-"
+        for old in self.path.parent.glob(f"{self._documents.stem}-*-*"):
+            if not old.name.startswith(same_text):
+                old.unlink()
+
+
+def _fingerprint(tokenizer: PreTrainedTokenizerBase, text_format: TextFormat) -> str:
+    """Of all that decides a document's ids."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)  # Hugging Face's slow tokenizers have none
+    rules = json.loads(backend.to_str()) if backend is not None else tokenizer.get_vocab()
+    if backend is not None:
+        # How rows are cut and filled up is set by each call.
+        rules = {key: value for key, value in rules.items() if key not in ("truncation", "padding")}
+    ids = [type(tokenizer).__name__, tokenizer.bos_token_id, tokenizer.eos_token_id, asdict(text_format)]
+    return hashlib.sha256(json.dumps([ids, rules], sort_keys=True).encode()).hexdigest()
+
+
+def _chunks(documents: Iterable[tuple[Document, Place]], start: Place) -> Iterator[tuple[list[str], Place]]:
+    """The texts a chunk at a time, each with the place where it ends; never half a document."""
+    texts: list[str] = []
+    for document, place in documents:
+        texts.append(document.text)
+        if len(texts) == _CHUNK_DOCUMENTS or place.bytes - start.bytes >= _CHUNK_BYTES:
+            yield texts, place
+            texts, start = [], place
+    if texts:
+        yield texts, place
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel takes back when the process ends, however it ends; wait for it first."""
+    with path.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
