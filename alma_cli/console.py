@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from alma_cli.errors import AlmaError
 if TYPE_CHECKING:
     from alma_cli.core.dataset import Manifest
     from alma_cli.core.doctor import Check
+    from alma_cli.core.fates import TokenFate
     from alma_cli.core.loop import StepReport
     from alma_cli.core.stage import Finished, StageEvent, ValidationReport
+    from alma_cli.data.shown import ShownRecord
     from alma_cli.decoding.translator import Translation
     from alma_cli.scoring.report import ScoreReport
 
@@ -223,16 +226,73 @@ def gib(count: float) -> str:
 
 def _sample(pieces: Iterable[Mapping[str, str]]) -> Text:
     """An example with each token's fate: in colours on a terminal, else `prompt | target |EOS`."""
-    styles = {"prompt": "dim", "target": "bold green", "EOS": "bold magenta"}
     text, before = Text("sample: "), "prompt"
     for piece in pieces:
         fate = piece["fate"]
         if fate != before and not _err.is_terminal:
             text.append(" |")
         before = fate
-        words = "".join("↵" if c == "\n" else c for c in piece["text"])
-        text.append("EOS" if fate == "EOS" else _printable(words), styles[fate] if _err.is_terminal else "")
+        words = "EOS" if fate == "EOS" else "".join(c if c == " " else _visible(c) for c in piece["text"])
+        text.append(words, _FATE_STYLES[fate] if _err.is_terminal else "")
     return text
+
+
+_FATE_STYLES = {"prompt": "dim", "target": "bold green", "EOS": "bold magenta", "cut": "yellow", "dropped": "red"}
+_WHITE_SPACE = {" ": "·", "\n": "↵", "\t": "⇥"}
+_TOKENS_AT_THE_START, _TOKENS_AT_THE_END = 300, 100  # of a record that is longer than both, the rest is left out
+
+
+def shown(records: Sequence[ShownRecord]) -> None:
+    """The command's result: records with every token by its fate, in colours or as a line for each run of one fate.
+
+    On a terminal every other token is underlined; elsewhere `│` is between tokens. White space is `·`, `↵`, `⇥`.
+    """
+    from alma_cli.core.fates import FATES
+
+    in_colour = _out.color_system is not None and not _out.no_color
+    seen = {token.fate for record in records for token in record.tokens}
+    for record in records:
+        facts = [f"{sum(t.fate == fate for t in record.tokens):,} {fate}" for fate in FATES]
+        counts = ", ".join(fact for fact in facts if not fact.startswith("0 "))
+        head = f"{record.name}, row {record.row:,}: {counts}" + (f" ({record.dropped})" if record.dropped else "")
+        _out.print(Text(head, style="bold"), soft_wrap=True)
+        start, end = record.tokens, record.tokens[:0]
+        if len(record.tokens) > _TOKENS_AT_THE_START + _TOKENS_AT_THE_END:
+            start, end = record.tokens[:_TOKENS_AT_THE_START], record.tokens[-_TOKENS_AT_THE_END:]
+        _draw_tokens(start, in_colour=in_colour)
+        if end:
+            between = len(record.tokens) - len(start) - len(end)
+            _out.print(Text(f"  ... {between:,} tokens more ...", style="dim"), soft_wrap=True)
+            _draw_tokens(end, in_colour=in_colour)
+        _out.print()
+    legend = Text("  ").join(
+        Text.assemble((fate, _FATE_STYLES[fate]), f": {meaning}") for fate, meaning in FATES.items() if fate in seen
+    )
+    _out.print(legend, soft_wrap=True)
+
+
+def _draw_tokens(tokens: Sequence[TokenFate], *, in_colour: bool) -> None:
+    if in_colour:
+        line = Text("  ")
+        for index, token in enumerate(tokens):
+            line.append(_token_text(token.text), _FATE_STYLES[token.fate] + (" underline" if index % 2 else ""))
+        _out.print(line, soft_wrap=True)
+        return
+    for fate, run in groupby(tokens, key=lambda token: token.fate):
+        words = "│".join(_token_text(token.text) for token in run)
+        _out.print(Text(f"  {fate:<7} {words}"), soft_wrap=True)
+
+
+def _token_text(text: str) -> str:
+    """A token with nothing in it that a screen would not show; a mark that sits on the letter before it has a stand."""
+    stand = "◌" if text and unicodedata.category(text[0]).startswith("M") else ""
+    return stand + "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character in _WHITE_SPACE:
+        return _WHITE_SPACE[character]
+    return character if character.isprintable() else f"<U+{ord(character):04X}>"
 
 
 def _memory_table(parts: Mapping[str, str]) -> Table:
@@ -298,6 +358,20 @@ def tokenising() -> Iterator[Callable[[int], None]]:
         def show(tokens: int) -> None:
             if time.monotonic() - started > _SECONDS_OF_SILENCE:
                 watch.show(f"tokenising: {tokens / 1e6:.1f}M tokens")
+
+        yield show
+
+
+@contextmanager
+def preparing() -> Iterator[Callable[[int, int], None]]:
+    """A function that shows how many records were read and kept; of what takes seconds, nothing is shown."""
+    started = time.monotonic()
+    with Watch() as watch:
+
+        def show(read: int, kept: int) -> None:
+            seconds = time.monotonic() - started
+            if seconds > _SECONDS_OF_SILENCE:
+                watch.show(f"preparing: {read:,} records read, {kept:,} kept, {read / seconds:,.0f} a second")
 
         yield show
 

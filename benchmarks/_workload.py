@@ -135,6 +135,15 @@ def recipe_of(job: dict[str, Any], *, method: str) -> Any:
     return Recipe(name="benchmark", model=job["model"], directions=(job["direction"],), seed=SEED, stages=stages)
 
 
+def assignment(text: str) -> tuple[str, Any]:
+    """A setting of alma's stage, from KEY=VALUE."""
+    key, _, value = text.partition("=")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
 def matrix_peak(job: dict[str, Any]) -> dict[str, Any]:
     """FLOP/s of the model's own matrix products, each alone and weighted by its share of the FLOPs: y = x W' and
     dx = dy W for frozen weights, and dW = dy' x for trained ones."""
@@ -195,11 +204,15 @@ def _shape_of(weights: Path, lengths: list[int]) -> dict[str, Any]:
 def _read_pairs(path: Path, direction_text: str) -> Iterator[Any]:
     from alma_cli.core.dataset import Example
     from alma_cli.core.languages import Direction
-    from alma_cli.data.readers import Pair, read_json_pairs, read_tsv_pairs
+    from alma_cli.data.readers.json_values import JsonPairs
+    from alma_cli.data.readers.shapes import PairShape
+    from alma_cli.data.readers.tables import TsvPairs
+    from alma_cli.data.records import Pair, rows_of
 
     direction = Direction.parse(direction_text)
-    read = read_tsv_pairs if path.suffix == ".tsv" else read_json_pairs
-    for pair in read(path, direction):
+    is_table = path.suffix == ".tsv"
+    reader = TsvPairs.of(path, direction) if is_table else JsonPairs(path, PairShape(direction))
+    for pair in rows_of(reader):
         if isinstance(pair, Pair):
             yield Example(direction, pair.source, pair.target)
 

@@ -21,6 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from _workload import assignment
+
 STEPS = 2
 MICRO_BATCHES = 2  # in a step
 SMALLEST_MICRO_BATCH = 1024  # tokens
@@ -36,7 +38,7 @@ def main() -> int:
     parser.add_argument("--tokens", nargs="+", type=int, default=[128, 512, 1024], help="tokens of an example")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the stage")
     options = parser.parse_args()
-    settings = dict(map(_assignment, options.set))
+    settings = dict(map(assignment, options.set))
     print("| method | tokens of an example | estimated (GiB) | measured (GiB) | difference |")
     print("| --- | ---: | ---: | ---: | ---: |")
     for method in options.methods:
@@ -109,14 +111,6 @@ def _plan(job: dict[str, Any], work: Path) -> Any:
     ]
     steps = StepPlan(STEPS * per_step, per_step, 1, None, 0)
     return replace(plan, train=examples[:-2], valid=examples[-2:], steps=steps)
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, _, value = text.partition("=")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 if __name__ == "__main__":

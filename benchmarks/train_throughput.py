@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from _contenders import BEST_OF_TRL, CONTENDERS, ON_REQUEST, Contender, as_job
-from _workload import FLOPS_FORMULA, LLAMA_SHAPES, SEED, Shape
+from _workload import FLOPS_FORMULA, LLAMA_SHAPES, SEED, Shape, assignment
 
 COLUMNS = ("contender", "method", "target tok/s", "all tok/s", "peak memory (GiB)", "share of peak", "loss")
 
@@ -41,7 +41,7 @@ def main() -> int:
     contenders = _chosen(options)
     work = Path(tempfile.mkdtemp(prefix="alma-benchmark-", dir=options.work))
     try:
-        job = {**vars(options), "work": str(work), "seed": SEED, "set": dict(map(_assignment, options.set))}
+        job = {**vars(options), "work": str(work), "seed": SEED, "set": dict(map(assignment, options.set))}
         data = _run("prepare", job, work)
         assert data is not None, "the model or the data cannot be read; see above"
         job |= data
@@ -95,14 +95,6 @@ def _options() -> argparse.Namespace:
     add("--work", help="a directory for temporary files; a 7B model takes 14 GB there")
     add("--json", help="write all results to this file, too")
     return parser.parse_args()
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, _, value = text.partition("=")
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
 
 
 def _chosen(options: argparse.Namespace) -> list[Contender]:

@@ -87,9 +87,7 @@ def test_a_work_directory_that_is_a_file_has_no_data(folder: Path, tiny_model: P
     done = typed(folder, "train", "--stage", "mono", "--out", "in.txt", "--model", str(tiny_model))
 
     assert (done.code, done.out) == (3, "")
-    assert done.errors == [
-        "error: no training data in in.txt/data/mono/train.jsonl (run `alma prepare --stage mono` first)"
-    ]
+    assert done.errors == ["error: no training data in in.txt/data/mono/train (run `alma prepare --stage mono` first)"]
 
 
 def test_a_direction_with_a_languages_name_gets_its_code(folder: Path) -> None:

@@ -13,10 +13,26 @@ from typing import Any
 import pytest
 
 from alma_cli import console
+from alma_cli.core.fates import Fate, TokenFate
 from alma_cli.core.loop import MicroBatchHalved, StepReport
 from alma_cli.core.stage import Finished, Resumed, StageEvent, ValidationReport
+from alma_cli.data.shown import ShownRecord
 from alma_cli.errors import UsageError
 from tests.typed import REPOSITORY
+
+# Two records of three tokens, as `alma prepare --show 2` prints them.
+SHOWN = """
+from alma_cli import console
+from alma_cli.core.fates import TokenFate
+from alma_cli.data.shown import ShownRecord
+console.shown([
+    ShownRecord("de-en", 7, tuple(TokenFate(0, text, fate) for text, fate in pairs))
+    for pairs in (
+        [("English:", "prompt"), (" goods", "target"), ("</s>", "EOS")],
+        [("a", "target"), ("b", "cut"), ("c", "dropped")],
+    )
+])
+"""
 
 # A job of three states, a note between them, and an error at the end.
 JOB = """
@@ -36,12 +52,13 @@ def _loud() -> None:
     console.be_quiet(False)
 
 
-def on_a_terminal(**environment: str) -> str:
-    """What JOB writes to a terminal."""
+def on_a_terminal(job: str = JOB, **environment: str) -> str:
+    """What a script writes to a terminal."""
     ours, theirs = pty.openpty()
     variables = {"PYTHONPATH": str(REPOSITORY), "TERM": "xterm", "COLUMNS": "60"}
     plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    subprocess.run([sys.executable, "-c", JOB], env=plain | variables | environment, stderr=theirs, check=True)
+    command = [sys.executable, "-c", job]
+    subprocess.run(command, env=plain | variables | environment, stdout=theirs, stderr=theirs, check=True)
     os.close(theirs)
     text = b""
     while block := _read(ours):
@@ -175,6 +192,75 @@ def test_on_a_terminal_one_line_is_drawn_again_and_gone_at_the_end() -> None:
 def test_no_color_is_respected() -> None:
     assert re.search(r"\x1b\[[0-9;]*3[1-7]m", on_a_terminal())
     assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", on_a_terminal(NO_COLOR="1"))
+
+
+# --- tokens and their fates ---------------------------------------------------------------------------------------
+
+
+def record(*tokens: tuple[str, Fate], dropped: str = "") -> ShownRecord:
+    return ShownRecord("de-en", 7, tuple(TokenFate(0, text, fate) for text, fate in tokens), dropped)
+
+
+def test_off_a_terminal_each_run_of_a_fate_is_a_line_with_every_token_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    tokens: list[tuple[str, Fate]] = [("Ger", "prompt"), ("man:", "prompt"), (" goods", "target"), ("</s>", "EOS")]
+    console.shown([record(*tokens), record(("a", "target"), ("b", "cut"))])
+
+    assert capsys.readouterr().out == (
+        "de-en, row 7: 2 prompt, 1 target, 1 EOS\n"
+        "  prompt  Ger│man:\n"
+        "  target  ·goods\n"
+        "  EOS     </s>\n"
+        "\n"
+        "de-en, row 7: 1 target, 1 cut\n"
+        "  target  a\n"
+        "  cut     b\n"
+        "\n"
+        "prompt: read, not learned  target: learned  EOS: learned: where to stop"
+        "  cut: left out: after the last full block\n"
+    )
+
+
+def test_a_dropped_record_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    console.shown([record(("a", "dropped"), ("b", "dropped"), dropped="its prompt has 300 tokens")])
+
+    assert capsys.readouterr().out.startswith(
+        "de-en, row 7: 2 dropped (its prompt has 300 tokens)\n  dropped a│b\n\ndropped: left out:"
+    )
+
+
+def test_nothing_in_a_token_is_invisible_or_taken_for_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = ("  ", "\n\n", "\t", "\u00a0", "\u200b", "\u202e", "\x1b[31m", "\x00", "\u0301", "[red]", "<0xE4>", "")
+    console.shown([record(*((text, "target") for text in odd))])
+
+    assert capsys.readouterr().out.split("\n")[1] == (
+        "  target  ··│↵↵│⇥│<U+00A0>│<U+200B>│<U+202E>│<U+001B>[31m│<U+0000>│◌\u0301│[red]│<0xE4>│"
+    )
+
+
+def test_of_a_long_record_the_beginning_and_the_end_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    console.shown([record(*((f"w{n}", "target") for n in range(1000)), ("</s>", "EOS"))])
+
+    lines = capsys.readouterr().out.split("\n")
+    assert lines[0] == "de-en, row 7: 1,000 target, 1 EOS"
+    assert lines[1].endswith("│w299")
+    assert lines[2] == "  ... 601 tokens more ..."
+    assert lines[3].startswith("  target  w901│")
+    assert lines[4] == "  EOS     </s>"
+
+
+def test_on_a_terminal_every_fate_has_its_colour_and_every_other_token_a_line() -> None:
+    shown = on_a_terminal(SHOWN)
+
+    for code in ("2mEnglish:", "1;4;32m·goods", "1;35m</s>", "1;32ma", "4;33mb", "31mc", "1;32mtarget", "33mcut"):
+        assert f"\x1b[{code}\x1b[0m" in shown
+    assert "│" not in shown
+
+
+def test_without_colour_a_terminal_has_the_fates_in_words() -> None:
+    shown = on_a_terminal(SHOWN, NO_COLOR="1")
+
+    assert "  prompt  English:\r\n  target  ·goods\r\n  EOS     </s>\r\n" in shown
+    assert not re.search(r"\x1b\[[0-9;]*3[1-7]m", shown)
 
 
 # --- training -----------------------------------------------------------------------------------------------------

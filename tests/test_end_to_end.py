@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
+from alma_cli.core.dataset import read_examples
 from alma_cli.core.known_models import KNOWN_MODELS, wheel_parts
 from tests.commands.conftest import fill
 from tests.typed import Typed, finish, start, typed
 
 LEFT_BEHIND = {
     "data/manifest.json",
-    "data/mono/train.jsonl",
-    "data/mono/valid.jsonl",
-    "data/parallel/train.jsonl",
-    "data/parallel/valid.jsonl",
-    "data/parallel/test.jsonl",
+    "data/mono/train/00000.jsonl.zst",
+    "data/mono/valid/00000.jsonl.zst",
+    "data/parallel/train/00000.jsonl.zst",
+    "data/parallel/valid/00000.jsonl.zst",
+    "data/parallel/test/00000.jsonl.zst",
     "mono/run.json",
     "mono/metrics.jsonl",
     "mono/stage.json",
@@ -126,10 +127,10 @@ def test_the_work_directory_is_as_the_design_says(folder: Path, session: dict[st
 
 def test_a_test_set_and_its_translations_have_as_many_lines(folder: Path, session: dict[str, Typed]) -> None:
     work = folder / "runs/tiny"
-    rows = [json.loads(line) for line in (work / "data/parallel/test.jsonl").read_text().split("\n") if line]
+    examples = read_examples(work / "data/parallel/test")
 
     for direction in ("de-en", "en-de"):
-        expected = sum(row["direction"] == direction for row in rows)
+        expected = sum(str(example.direction) == direction for example in examples)
         assert (work / f"translations/parallel/{direction}.txt").read_text().count("\n") == expected == 3
 
 

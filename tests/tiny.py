@@ -83,8 +83,25 @@ def tiny_llama(*, vocabulary: int = 259, seed: int = 0) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def save_tiny_model(directory: Path) -> Path:
+def four_bit_llama() -> LlamaForCausalLM:
+    """Two layers whose matrices have whole 4-bit blocks: hidden size 64."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=259,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=512,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=2,
+    )
+    return LlamaForCausalLM(config)
+
+
+def save_tiny_model(directory: Path, model: LlamaForCausalLM | None = None) -> Path:
     """A model directory as Hugging Face has them."""
-    tiny_llama().save_pretrained(directory)
+    (model or tiny_llama()).save_pretrained(directory)
     byte_tokenizer().save_pretrained(directory)
     return directory

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +23,18 @@ from alma_cli.commands.options import (
     stage_choice,
     work_directory,
 )
-from alma_cli.commands.steps import prepare_stages
+from alma_cli.commands.steps import choose_few_shot_examples, prepare_stages, show_data
 from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.recipe import Recipe, StageName
+
+
+class Engine(StrEnum):
+    """Where the work is done."""
+
+    local = "local"
+    ray = "ray"
 
 
 def prepare(
@@ -43,15 +51,27 @@ def prepare(
     set_: SetOption = None,
     out: OutOption = None,
     model: ModelOption = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", min=1, help="Processes; else one for each processor.")
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option("--engine", metavar="local|ray", help="Where the work is done: here, or on a Ray cluster.")
+    ] = Engine.local,
+    show: Annotated[
+        int, typer.Option("--show", metavar="N", min=0, help="Print so many examples with what becomes of each token.")
+    ] = 0,
+    shots: Annotated[
+        int, typer.Option("--shots", metavar="K", min=0, help="Also choose few-shot examples for each direction.")
+    ] = 0,
     resume: ResumeOption = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Turn the recipe's corpora into training, validation and test data.
 
-    Each record is checked, duplicates and test sentences are taken out of the training data, and all that is left
-    out is counted by reason. The data goes to `data/` in the work directory, with a manifest that says where each
-    record came from. What is prepared already is not prepared again.
+    Each record is cleaned, and duplicates and all that is in the test sets are taken out of the training data; what is
+    left out is counted by reason, with samples in `data/report.html`. The manifest says where the data came from. What
+    is prepared already is not prepared again, and a killed run goes on where it was.
 
     Example: alma prepare --stage parallel --source news.de-en.tsv
     """
@@ -63,14 +83,21 @@ def prepare(
     loaded = open_recipe(recipe, set_, {"model": model} if model else None)
     stages = _stages(loaded.recipe, stage, with_sources=bool(source))
     work = work_directory(loaded, out)
-    prepared = prepare_stages(loaded, stages, work, sources=source or None, resume=resume)
-    if as_json:
+    prepared = prepare_stages(
+        loaded, stages, work, sources=source or None, resume=resume, workers=workers, engine=engine.value
+    )
+    if shots:
+        choose_few_shot_examples(loaded.recipe, work, shots)
+    if show:
+        show_data(loaded.recipe, stages, work, show, as_json=as_json)
+    elif as_json:
         console.result_json(asdict(prepared[-1].manifest))
     else:
         for one in prepared:
             console.prepared(one.manifest, one.stage)
     words = recipe_words(recipe, out)
-    console.done(f"data is in {work / 'data'}", next_command=f"alma train --stage {stages[0]}{words}")
+    where = f"data is in {work / 'data'}, and {work / 'data' / 'report.html'} tells about it"
+    console.done(where, next_command=f"alma train --stage {stages[0]}{words}")
 
 
 def _stages(recipe: Recipe, wanted: str | None, *, with_sources: bool) -> tuple[StageName, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -20,25 +20,34 @@ if TYPE_CHECKING:
     from alma_cli.core.plan import StagePlan
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
     from alma_cli.core.stage import Finished
-    from alma_cli.data.prepare import CountTokens, PreparedStage
+    from alma_cli.data.prepare import Engine, PreparedStage
     from alma_cli.decoding.system import System
     from alma_cli.decoding.translator import Translator
     from alma_cli.scoring.report import ScoreReport
 
-# Texts that the tokenizer gets at a time: enough to use all cores, few enough to need little memory.
-_TEXTS_AT_A_TIME = 1000
-
 
 def prepare_stages(
-    loaded: LoadedRecipe, stages: Sequence[StageName], work: Path, *, sources: list[Path] | None, resume: bool
+    loaded: LoadedRecipe,
+    stages: Sequence[StageName],
+    work: Path,
+    *,
+    sources: list[Path] | None,
+    resume: bool,
+    workers: int | None = None,
+    engine: Engine = "local",
 ) -> list[PreparedStage]:
-    """Prepare the stages' data and tell what came of it."""
-    from alma_cli.data.prepare import prepare_stage
+    """Prepare the stages' data and tell what came of it; pairs first, since no other text may hold their test sets."""
+    from alma_cli.data.prepare import Means, prepare_stage
+    from alma_cli.data.reasons import REASONS
+    from alma_cli.data.report import write_report
+    from alma_cli.data.workers import processors
 
-    count_tokens = _token_counter(loaded.recipe.model)
+    tokenizer = _tokenizer_file(loaded.recipe.model, work / "data")
     prepared = []
-    for name in stages:
-        one = prepare_stage(loaded, name, work / "data", sources=sources, count_tokens=count_tokens, resume=resume)
+    for name in sorted(stages, key=lambda stage: stage != "parallel"):
+        with console.preparing() as progress:
+            means = Means(tokenizer, workers or processors(), engine, progress)
+            one = prepare_stage(loaded, name, work / "data", sources=sources, means=means, resume=resume)
         for warning in one.warnings:
             console.warn(warning)
         for note in one.notes:
@@ -46,7 +55,44 @@ def prepare_stages(
         if one.unchanged:
             console.note(f"stage {name} is prepared already; --no-resume prepares it again")
         prepared.append(one)
+        title = f"Data of {loaded.recipe.name}"
+        write_report(work / "data", one.manifest, REASONS, title=title, warnings=one.warnings)
     return prepared
+
+
+def choose_few_shot_examples(recipe: Recipe, work: Path, count: int) -> None:
+    """Write so many examples of each direction for prompts, out of the validation data."""
+    from alma_cli.core.dataset import read_examples, split_path
+    from alma_cli.data.shots import shots_by_direction, write_shots
+
+    chosen = shots_by_direction(read_examples(split_path(work / "data", "parallel", "valid")), count, recipe.seed)
+    for direction in recipe.direction_pairs:
+        if (found := len(chosen.get(direction, ()))) < count:
+            console.warn(f"{found} few-shot examples for {direction}, not {count}: there is no more validation data")
+    write_shots(work / "data", chosen)
+
+
+def show_data(recipe: Recipe, stages: Sequence[StageName], work: Path, count: int, *, as_json: bool) -> None:
+    """Print some of the prepared data with the fate of every token."""
+    from alma_cli.core.dataset import read_documents, read_examples, split_path
+    from alma_cli.core.model import text_format_of, tokenizer_of
+    from alma_cli.core.model_files import resolve_model
+    from alma_cli.data.shown import shown_as_json, shown_documents, shown_examples
+
+    files = resolve_model(recipe.model)
+    tokenizer = tokenizer_of(files)
+    text_format = text_format_of(files, tokenizer, recipe.prompt.style)
+    shown = []
+    if "parallel" in stages and (parallel := recipe.stages.parallel):
+        examples = read_examples(split_path(work / "data", "parallel", "train"))
+        shown += shown_examples(examples, count, tokenizer, text_format, parallel, seed=recipe.seed)
+    if "mono" in stages and (mono := recipe.stages.mono):
+        documents = read_documents(split_path(work / "data", "mono", "train"))
+        shown += shown_documents(documents, count, tokenizer, text_format, mono, seed=recipe.seed)
+    if as_json:
+        console.result_json(shown_as_json(shown))
+    else:
+        console.shown(shown)
 
 
 def plan_training(
@@ -75,7 +121,7 @@ def plan_training(
         "into": str(plan.directory.path),
     }
     too_much = ""
-    if foretell is None and plan.directory.finished is None:
+    if foretell is None and not plan.directory.is_finished:
         facts["memory"], too_much = _memory_words(plan)
     console.panel(f"stage {plan.name}", facts)
     if foretell is not None:
@@ -131,7 +177,7 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     from alma_cli.core.peak import measured_peak_flops
     from alma_cli.core.stage import run_stage
 
-    finished_before = resume and plan.directory.finished is not None
+    finished_before = resume and plan.directory.is_finished
     peak = None if finished_before else measured_peak_flops(plan.precision)
     with _ctrl_c_as_a_wish() as stop:
         events = run_stage(plan, resume=resume, stop=stop, quality=translation_quality(plan))
@@ -250,24 +296,27 @@ def _with_note(name: str, note: str) -> str:
     return f"{name}, {note}" if note else name
 
 
-def _token_counter(model: str) -> CountTokens | None:
-    """A function that counts tokens as the model does; None, with a warning, if its tokenizer is not to be had."""
-    from alma_cli.core.model import load_tokenizer
+def _tokenizer_file(model: str, directory: Path) -> Path | None:
+    """The model's tokenizer as one file that counts without torch; None, with a warning, if it is not to be had."""
+    from alma_cli.core.model_files import resolve_model
 
     try:
-        tokenizer: Any = load_tokenizer(model)
+        files = resolve_model(model)
+        own = files.tokenizer / "tokenizer.json"
+        return own if own.is_file() else _written_tokenizer(files, directory)
     except (MachineError, UsageError) as error:
         console.warn(f"token counts are left out: {error.message}")
         return None
 
-    def count_tokens(texts: Iterable[str]) -> list[int]:
-        whole = list(texts)
-        batches = (whole[start : start + _TEXTS_AT_A_TIME] for start in range(0, len(whole), _TEXTS_AT_A_TIME))
-        return [
-            len(token_ids)
-            for batch in batches
-            # verbose=False: a text longer than the model's window is no trouble here, it is only counted.
-            for token_ids in tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"]
-        ]
 
-    return count_tokens
+def _written_tokenizer(files: ModelFiles, directory: Path) -> Path | None:
+    from alma_cli.core.dataset import write_atomically
+    from alma_cli.core.model import tokenizer_of
+
+    backend: Any = getattr(tokenizer_of(files), "backend_tokenizer", None)
+    if backend is None:
+        console.warn(f"token counts are left out: the tokenizer in {files.tokenizer} is one of Python only")
+        return None
+    written = directory / ".cleaned" / "tokenizer.json"
+    write_atomically(written, backend.to_str())
+    return written

@@ -31,11 +31,11 @@ def translation_quality(plan: StagePlan) -> Quality | None:
     metric = plan.settings.validate_by
     if metric == "loss":
         return None
-    file = split_path(plan.directory.path.parent / "data", "parallel", "valid")
-    examples = spread_evenly(read_examples(file), plan.settings.validation_sentences)
+    split = split_path(plan.directory.path.parent / "data", "parallel", "valid")
+    examples = spread_evenly(read_examples(split), plan.settings.validation_sentences)
     if not examples:
         raise InputError(
-            f"stages.{plan.name}.validate_by = '{metric}' translates the pairs in '{file}', and there are none",
+            f"stages.{plan.name}.validate_by = '{metric}' translates the pairs in '{split}', and there are none",
             hint="give a source with split = \"valid\" and run `alma prepare --stage parallel`, or validate by 'loss'",
         )
     # Better now than at the first validation.

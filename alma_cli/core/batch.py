@@ -68,15 +68,9 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        return Batch(
-            self.input_ids.to(device),
-            None if self.position_ids is None else self.position_ids.to(device),
-            None if self.attention_mask is None else self.attention_mask.to(device),
-            self.predicting.to(device),
-            self.targets.to(device),
-            None if self.rows is None else self.rows.to(device),
-            self.tokens,
-        )
+        parts = vars(self).items()
+        moved: dict[str, Any] = {name: part.to(device) for name, part in parts if isinstance(part, Tensor | Rows)}
+        return replace(self, **moved)
 
     def unlabelled(self) -> Batch:
         """The same batch with no label: what a process computes that has nothing left to do while others have."""

@@ -1,7 +1,7 @@
 """Stage mono's text as blocks of token ids: tokenised once into a file, however much it is, and mapped from there.
 
 data/mono/tokens/train-<text>-<tokenizer>.bin   the ids of all documents, EOS after each: uint16, or uint32
-data/mono/tokens/train-<text>-<tokenizer>.json  how far that file goes: bytes of text read, tokens written
+data/mono/tokens/train-<text>-<tokenizer>.json  how far that file goes: place in the text, tokens written
 data/mono/tokens/train.lock                     held by the process that tokenises; others wait, and find it done
 
 The name says what the ids were made from, so that no run reads those of other text or of another tokenizer. A killed
@@ -16,21 +16,22 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, overload
 
 import numpy as np
 
-from alma_cli.core.dataset import START, Document, Place, documents_after, write_atomically
+from alma_cli.core.dataset import Document, documents_after, write_atomically
 from alma_cli.core.examples import TextFormat, TokenizedExample, document_ids
 from alma_cli.core.process import ErrorsNaming
+from alma_cli.core.shards import START, Place
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-TOKENS_VERSION = 1
+TOKENS_VERSION = 2
 
 # What the tokenizer gets at a time: enough for all its threads, and little memory (it needs 100 bytes a token).
 _CHUNK_DOCUMENTS, _CHUNK_BYTES = 1000, 2**20
@@ -84,15 +85,16 @@ class _State:
     """How far a token file goes."""
 
     read: Place = START  # in the text
+    ended: bool = False  # whether that is known to be all of it
     tokens: int = 0  # written
 
-    def is_enough(self, tokens: int | None, text_bytes: int) -> bool:
+    def is_enough(self, tokens: int | None) -> bool:
         """Whether there are so many tokens, or no more text."""
-        return self.read.bytes >= text_bytes or (tokens is not None and self.tokens >= tokens)
+        return self.ended or (tokens is not None and self.tokens >= tokens)
 
 
 class TokenFile:
-    """The token ids of a file of documents, on disk beside it."""
+    """The token ids of a split's documents, on disk beside it."""
 
     def __init__(
         self, documents: Path, sha256: str, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat
@@ -103,7 +105,7 @@ class TokenFile:
         self._made_from = {"text": sha256, "tokenizer": _fingerprint(tokenizer, text_format)}
         self._dtype = np.dtype(np.uint16 if max(tokenizer.get_vocab().values()) < 2**16 else np.uint32)
         text, ids = (value[:12] for value in self._made_from.values())
-        self.path = documents.parent / "tokens" / f"{documents.stem}-{text}-{ids}.bin"
+        self.path = documents.parent / "tokens" / f"{documents.name}-{text}-{ids}.bin"
 
     def blocks(
         self, block_tokens: int, *, most: int | None = None, progress: Callable[[int], None] | None = None
@@ -114,7 +116,7 @@ class TokenFile:
         """
         needed = None if most is None else most * block_tokens
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path.with_name(f"{self._documents.stem}.lock")):
+        with _locked(self.path.with_name(f"{self._documents.name}.lock")):
             state = self._extended(needed, progress)
             full = state.tokens // block_tokens
             count = full if most is None else min(most, full)
@@ -129,25 +131,26 @@ class TokenFile:
 
     def _extended(self, needed: int | None, progress: Callable[[int], None] | None) -> _State:
         """The file's state once it has as many tokens as are needed, or all."""
-        state, text_bytes = self._state(), self._documents.stat().st_size
-        if state.is_enough(needed, text_bytes):
+        state = self._state()
+        if state.is_enough(needed):
             return state
         if not state.tokens:
             self._forget_other_texts()
         with ErrorsNaming(self.path), self.path.open("ab") as stream:
             stream.truncate(state.tokens * self._dtype.itemsize)
-            chunks = _chunks(documents_after(self._documents, state.read), state.read)
-            for number, (texts, read) in enumerate(chunks, 1):
+            for number, (texts, read) in enumerate(_chunks(documents_after(self._documents, state.read)), 1):
                 rows = document_ids(self._tokenizer, self._text_format, texts)
                 ids = np.fromiter(chain.from_iterable(rows), self._dtype)
                 stream.write(ids.tobytes())
-                state = _State(read, state.tokens + len(ids))
+                state = _State(read, tokens=state.tokens + len(ids))
                 if progress:
                     progress(state.tokens)
-                if state.is_enough(needed, text_bytes):
+                if state.is_enough(needed):
                     break
                 if number % _CHUNKS_A_STATE == 0:
                     self._keep(state, stream)
+            else:
+                state = replace(state, ended=True)
             self._keep(state, stream)
         return state
 
@@ -155,7 +158,7 @@ class TokenFile:
         """As it was last written; that of no file where there is none that fits it."""
         try:
             content = json.loads(self.path.with_suffix(".json").read_text(encoding="utf-8"))
-            state = _State(Place(**content["read"]), content["tokens"])
+            state = _State(Place(**content["read"]), content["ended"], content["tokens"])
             fits = self._description(state) == content
             complete = self.path.stat().st_size >= state.tokens * self._dtype.itemsize
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -173,8 +176,8 @@ class TokenFile:
 
     def _forget_other_texts(self) -> None:
         """Delete the ids of text that was here before; a run that still maps them keeps them until it ends."""
-        same_text = f"{self._documents.stem}-{self._made_from['text'][:12]}-"
-        for old in self.path.parent.glob(f"{self._documents.stem}-*-*"):
+        same_text = f"{self._documents.name}-{self._made_from['text'][:12]}-"
+        for old in self.path.parent.glob(f"{self._documents.name}-*-*"):
             if not old.name.startswith(same_text):
                 old.unlink()
 
@@ -190,14 +193,16 @@ def _fingerprint(tokenizer: PreTrainedTokenizerBase, text_format: TextFormat) ->
     return hashlib.sha256(json.dumps([ids, rules], sort_keys=True).encode()).hexdigest()
 
 
-def _chunks(documents: Iterable[tuple[Document, Place]], start: Place) -> Iterator[tuple[list[str], Place]]:
+def _chunks(documents: Iterable[tuple[Document, Place]]) -> Iterator[tuple[list[str], Place]]:
     """The texts a chunk at a time, each with the place where it ends; never half a document."""
     texts: list[str] = []
+    size = 0
     for document, place in documents:
         texts.append(document.text)
-        if len(texts) == _CHUNK_DOCUMENTS or place.bytes - start.bytes >= _CHUNK_BYTES:
+        size += len(document.text.encode())
+        if len(texts) == _CHUNK_DOCUMENTS or size >= _CHUNK_BYTES:
             yield texts, place
-            texts, start = [], place
+            texts, size = [], 0
     if texts:
         yield texts, place
 

@@ -1,8 +1,10 @@
 """What `alma prepare` leaves on disk and every later step reads: rows, splits and the manifest.
 
 data/manifest.json
-data/mono/{train,valid}.jsonl             {"language", "text"}              one document a line
-data/parallel/{train,valid,test}.jsonl    {"direction", "source", "target"} one example a line
+data/mono/{train,valid}/00000.jsonl.zst ...           {"language", "text"}              one document a line
+data/parallel/{train,valid,test}/00000.jsonl.zst ...  {"direction", "source", "target"} one example a line
+
+A split that somebody wrote by hand is one plain file, data/parallel/train.jsonl.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from typing import Any
 
 from alma_cli.core.languages import Direction
 from alma_cli.core.process import ErrorsNaming
-from alma_cli.errors import InputError
+from alma_cli.core.shards import PREPARE_AGAIN, START, Place, lines_after, write_lines
+from alma_cli.core.shards import is_split as is_split
+from alma_cli.core.shards import split_sha256 as split_sha256
+from alma_cli.errors import InputError, UsageError
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -38,22 +43,13 @@ class Example:
     target: str
 
 
-@dataclass(frozen=True)
-class Place:
-    """How far a file of rows has been read."""
-
-    bytes: int
-    lines: int
-
-
-START = Place(0, 0)
-
-
 @dataclass
 class SourceReport:
-    """What became of one corpus file: `read` = `kept` + the sum of `dropped`, always. Units: pairs or documents.
+    """What became of one corpus: `read` = `kept` + the sum of `dropped`, always. Units: pairs or documents.
 
     `repaired` of the read ones had white space around the text or line breaks inside a sentence, now taken out.
+    `samples` has the first few of those dropped for each reason, `kept_samples` of the others: `place` (the line, or
+    the record's number), `text` (its beginning), `file` (of a corpus with several).
     """
 
     path: str
@@ -65,10 +61,12 @@ class SourceReport:
     kept: int = 0
     repaired: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    samples: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    kept_samples: list[dict[str, Any]] = field(default_factory=list)
 
-    def drop(self, reason: str) -> None:
-        """Count one record as left out."""
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+    def drop(self, reason: str, count: int = 1) -> None:
+        """Count records as left out."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
 @dataclass
@@ -76,7 +74,8 @@ class Manifest:
     """Everything needed to know where the prepared data came from.
 
     `stages[stage][split]` counts what was written: `examples` or `documents`, `tokens` (under the recipe's tokenizer,
-    None where it is not on this machine) and the same by direction or language.
+    None where it is not on this machine) and the same by direction or language. `overlaps[stage]` lists training
+    records that were left out because of a test or validation set: `source`, the record, and what it overlaps with.
     """
 
     sources: list[SourceReport]
@@ -84,11 +83,24 @@ class Manifest:
     seed: int
     versions: dict[str, str]
     fingerprints: dict[str, str]
+    overlaps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     version: int = MANIFEST_VERSION
+
+    @property
+    def steps(self) -> dict[str, dict[str, int]]:
+        """For each stage how many records were left out, by reason; it is in the file, too."""
+        counts: dict[str, dict[str, int]] = {stage: {} for stage in self.stages}
+        for report in self.sources:
+            for reason, count in report.dropped.items():
+                of_stage = counts.setdefault(report.stage, {})
+                of_stage[reason] = of_stage.get(reason, 0) + count
+        return counts
 
     def save(self, directory: Path) -> None:
         """Write `manifest.json`, complete or not at all."""
-        text = json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+        for report in self.sources:
+            assert report.read == report.kept + sum(report.dropped.values()), f"{report=}"
+        text = json.dumps({**asdict(self), "steps": self.steps}, ensure_ascii=False, indent=1) + "\n"
         write_atomically(directory / "manifest.json", text)
 
     @classmethod
@@ -101,6 +113,7 @@ class Manifest:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["version"] != MANIFEST_VERSION:
                 raise ValueError(f"version {content['version']}, expected {MANIFEST_VERSION}")
+            del content["steps"]
             content["sources"] = [SourceReport(**source) for source in content["sources"]]
             return cls(**content)
         except (ValueError, KeyError, TypeError) as error:
@@ -123,47 +136,58 @@ def write_atomically(path: Path, text: str | Iterable[str]) -> None:
 
 
 def split_path(directory: Path, stage: str, split: str) -> Path:
-    """Where one split of one stage is, below the data directory."""
-    return directory / stage / f"{split}.jsonl"
+    """Where one split of one stage is, below the data directory: a folder of shards, or a file with `.jsonl` added."""
+    return directory / stage / split
 
 
-def write_examples(path: Path, examples: Iterable[Example]) -> None:
-    """Write sentence pairs, complete or not at all."""
+def write_examples(path: Path, examples: Iterable[Example], shard_bytes: int | None = None) -> None:
+    """Write sentence pairs, complete or not at all, in shards of about so many bytes; None: in one."""
     rows = ({"direction": str(e.direction), "source": e.source, "target": e.target} for e in examples)
-    write_atomically(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    write_lines(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows), shard_bytes)
 
 
-def write_documents(path: Path, documents: Iterable[Document]) -> None:
-    """Write documents, complete or not at all."""
-    write_atomically(path, (json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in documents))
+def write_documents(path: Path, documents: Iterable[Document], shard_bytes: int | None = None) -> None:
+    """Write documents, complete or not at all, in shards of about so many bytes; None: in one."""
+    rows = ({"language": document.language, "text": document.text} for document in documents)
+    write_lines(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows), shard_bytes)
 
 
 def read_examples(path: Path) -> list[Example]:
-    """The sentence pairs of one split, in order; an absent file has none. Raises InputError naming file and line."""
-    return [Example(Direction.parse(row["direction"]), row["source"], row["target"]) for row, _ in _rows(path, START)]
+    """The sentence pairs of one split, in order; an absent split has none. Raises InputError naming file and line."""
+    return list(_examples(path))
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of one split, in order; an absent file has none. Raises InputError naming file and line."""
+    """The documents of one split, in order; an absent split has none. Raises InputError naming file and line."""
     for document, _ in documents_after(path, START):
         yield document
 
 
 def documents_after(path: Path, place: Place) -> Iterator[tuple[Document, Place]]:
     """The documents of one split that come after a place, each with the place where it ends."""
-    for row, end in _rows(path, place):
-        yield Document(row["language"], row["text"]), end
+    for line, file, end in lines_after(path, place):
+        language, text = _texts(line, file, end, "language", "text")
+        yield Document(language, text), end
 
 
-def _rows(path: Path, place: Place) -> Iterator[tuple[dict[str, str], Place]]:
-    if not path.is_file():
-        return
-    with path.open("rb") as stream:
-        stream.seek(place.bytes)
-        for line in stream:
-            place = Place(place.bytes + len(line), place.lines + 1)
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except ValueError:
-                raise InputError(f"{path} line {place.lines} is not JSON", hint="run `alma prepare` again") from None
-            yield row, place
+def _examples(path: Path) -> Iterator[Example]:
+    for line, file, end in lines_after(path, START):
+        direction, source, target = _texts(line, file, end, "direction", "source", "target")
+        try:
+            yield Example(Direction.parse(direction), source, target)
+        except UsageError as error:
+            raise InputError(f"{file} line {end.lines}: {error.message}", hint=error.hint) from None
+
+
+def _texts(line: bytes, file: Path, end: Place, *keys: str) -> list[str]:
+    """The texts of one row. Raises InputError that names its line."""
+    hint = PREPARE_AGAIN if file.suffix == ".zst" else f"each line is a JSON object with {', '.join(keys)}"
+    try:
+        row = json.loads(line.decode("utf-8"))
+        texts = [text for key in keys if isinstance(row, dict) and isinstance(text := row.get(key), str)]
+        "".join(texts).encode("utf-8")  # JSON can spell half a surrogate pair
+    except (ValueError, RecursionError):
+        raise InputError(f"{file} line {end.lines} is not JSON in UTF-8", hint=hint) from None
+    if len(texts) < len(keys):
+        raise InputError(f"{file} line {end.lines} has not the texts {', '.join(keys)}", hint=hint)
+    return texts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import math
@@ -17,10 +18,21 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import torch
 
+from alma_cli import __version__
 from alma_cli.core.examples import TextFormat
 from alma_cli.core.known_models import KNOWN_MODELS
-from alma_cli.core.model import Precision, load_model, precision_of, save_model, text_format_of, tokenizer_of
+from alma_cli.core.model import (
+    Precision,
+    load_model,
+    precision_of,
+    record_format,
+    save_model,
+    text_format_of,
+    tokenizer_of,
+    with_adapter,
+)
 from alma_cli.core.model_files import ModelFiles, resolve_model
+from alma_cli.core.process import ErrorsNaming, free_memory
 from alma_cli.core.prompt import PromptStyle
 from alma_cli.errors import InputError, MachineError, UsageError
 
@@ -153,32 +165,22 @@ def load_source(plan: ExportPlan) -> PreTrainedModel:
     """The model as it was trained: over unquantised weights, an adapter not merged in. Raises InputError."""
     model: Any = load_model(replace(plan.files, adapter=None), plan.precision, dtype=plan.precision.dtype)
     if plan.files.adapter is not None:
-        from peft import PeftModel
-
-        try:
-            model = PeftModel.from_pretrained(model, str(plan.files.adapter))
-        except (RuntimeError, ValueError, OSError) as error:
-            why = str(error).strip().split("\n")[0][:200]
-            raise InputError(f"adapter {plan.files.adapter} does not fit its base model: {why}") from None
+        model = with_adapter(model, plan.files.adapter)
     return cast("PreTrainedModel", model.eval())
 
 
 def write_weights(plan: ExportPlan, source: PreTrainedModel, folder: Path) -> None:
     """Write the source in the plan's format with its tokenizer; `source` is of no use afterwards.
 
-    Raises InputError for a model that CTranslate2 does not know, MachineError for a full disk.
+    Raises InputError for a model that CTranslate2 does not know, OSError where it cannot be written.
     """
-    from safetensors import SafetensorError
-
-    try:
+    with ErrorsNaming(plan.target):
         if plan.format == "adapter":
             _write_adapter(plan, folder)
         elif plan.format == "merged":
             _write_merged(plan, source, folder)
         else:
             _write_ctranslate2(plan, _plain(source), folder)
-    except SafetensorError as error:
-        raise MachineError(f"cannot write {plan.target}: {error}", hint="check the free space") from None
 
 
 def load_written(plan: ExportPlan, folder: Path) -> PreTrainedModel:
@@ -224,7 +226,10 @@ def facts_of(plan: ExportPlan) -> dict[str, Any]:
         "note": plan.files.note,
         "base": base_hub_id_of(plan.files),
         "prompt": {"style": plan.text_format.style, "adds_bos": plan.text_format.adds_bos},
-        "versions": {name: _version(name) for name in ("alma_cli", "torch", "transformers", "peft", "ctranslate2")},
+        "versions": {
+            "alma_cli": __version__,
+            **{name: _version(name) for name in ("torch", "transformers", "peft", "ctranslate2")},
+        },
         "identity": plan.identity,
     }
 
@@ -263,7 +268,7 @@ def _write_merged(plan: ExportPlan, source: Any, folder: Path) -> None:
         setattr(model.config, name, value)
         setattr(model.generation_config, name, value)
     save_model(model, plan.tokenizer, plan.text_format, folder, base=plan.files)
-    _record(plan, folder)
+    record_format(folder, plan.text_format, note=plan.files.note)  # without the base's path on this machine
 
 
 def _write_adapter(plan: ExportPlan, folder: Path) -> None:
@@ -274,7 +279,8 @@ def _write_adapter(plan: ExportPlan, folder: Path) -> None:
     config["base_model_name_or_path"] = base_hub_id_of(plan.files) or str(plan.files.weights.resolve())
     (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     plan.tokenizer.save_pretrained(folder)
-    _record(plan, folder, base=os.path.relpath(plan.files.weights.resolve(), plan.target.resolve()))
+    base = os.path.relpath(plan.files.weights.resolve(), plan.target.resolve())
+    record_format(folder, plan.text_format, note=plan.files.note, base=base)
 
 
 def _write_ctranslate2(plan: ExportPlan, model: Any, folder: Path) -> None:
@@ -308,7 +314,7 @@ def _write_ctranslate2(plan: ExportPlan, model: Any, folder: Path) -> None:
             hint="take --format merged, which vLLM and llama.cpp can use",
         ) from None
     plan.tokenizer.save_pretrained(folder)
-    _record(plan, folder)
+    record_format(folder, plan.text_format, note=plan.files.note)
 
 
 def _name_rope_theta(config: Any) -> None:
@@ -323,17 +329,11 @@ def _plain(source: Any) -> Any:
     return source.merge_and_unload() if hasattr(source, "peft_config") else source
 
 
-def _record(plan: ExportPlan, folder: Path, *, base: str = "") -> None:
-    """What `alma translate` needs to know; only an adapter needs its base, and a path tells about this machine."""
-    recorded = {"style": plan.text_format.style, "adds_bos": plan.text_format.adds_bos, "note": plan.files.note}
-    (folder / "alma.json").write_text(json.dumps(recorded | ({"base": base} if base else {})) + "\n")
-
-
 def _precision_to_check_in(files: ModelFiles, *, exact: bool) -> Precision:
     """fp32 where the weights fit so: it shows what the export changed, and no rounding on the way."""
     best = precision_of()
     needed = 4 * _parameters(files.weights) * 1.25 + 2**30
-    return Precision(best.device, torch.float32 if exact or needed < _free_memory(best.device) else torch.bfloat16)
+    return Precision(best.device, torch.float32 if exact or needed < free_memory(best.device) else torch.bfloat16)
 
 
 def _parameters(directory: Path) -> int:
@@ -347,13 +347,6 @@ def _parameters(directory: Path) -> int:
         except SafetensorError as error:
             raise InputError(f"cannot load the model in {directory}: {error}") from None
     return total
-
-
-def _free_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
-    psutil: Any = importlib.import_module("psutil")  # accelerate brings it
-    return float(psutil.virtual_memory().available)
 
 
 def _require_space(plan: ExportPlan, directory: Path) -> None:
@@ -396,6 +389,7 @@ def _identity(directory: Path) -> list[list[str | int]]:
 
 def _version(package: str) -> str:
     """Empty where the package is not here."""
-    if importlib.util.find_spec(package) is None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
         return ""
-    return str(importlib.import_module(package).__version__)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import psutil
 import torch
 
+from alma_cli.core.examples import TokenizedExample
+from alma_cli.core.fates import TokenFate, fates_of_ids
 from alma_cli.core.memory import MemoryEstimate, Rehearsal
 from alma_cli.core.model import Precision
 from alma_cli.core.peak import measured_peak_flops
 from alma_cli.core.plan import StagePlan
+from alma_cli.core.process import free_memory
 from alma_cli.errors import UsageError, nearest
-
-Fate = Literal["prompt", "target", "EOS"]
 
 # Of the peak of matrix products that training reaches: a typical share, no promise.
 SHARE_OF_PEAK = {"cpu": 0.5, "cuda": 0.4}
@@ -74,14 +75,6 @@ class Forecast:
         return None if self.peak_flops is None else self.flops / (self.peak_flops * self.share_of_peak)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """Some of an example's text, and whether the loss looks at it."""
-
-    text: str
-    fate: Fate
-
-
 def gpu_named(text: str) -> Gpu:
     """A GPU by its name, or by its memory in GB. Raises UsageError with the nearest name."""
     wanted = _plain(text)
@@ -96,10 +89,8 @@ def gpu_named(text: str) -> Gpu:
 
 def room_for(precision: Precision) -> int:
     """Bytes that this process can have here, what it has already included."""
-    if precision.device.type == "cuda":
-        free: int = torch.cuda.mem_get_info(precision.device)[0]
-        return free
-    return int(psutil.virtual_memory().available + psutil.Process().memory_info().rss)
+    free = free_memory(precision.device)
+    return free if precision.device.type == "cuda" else free + int(psutil.Process().memory_info().rss)
 
 
 def foresee(plan: StagePlan, gpu: Gpu | None = None) -> Forecast:
@@ -111,7 +102,7 @@ def foresee(plan: StagePlan, gpu: Gpu | None = None) -> Forecast:
     memory = rehearsal.memory(plan.train, plan.steps, plan.tokens_per_micro_batch)
     room = room_for(plan.precision) if gpu is None else int(gpu.gib * 2**30 * _USABLE)
     # The last step of an epoch has fewer examples.
-    passes = plan.settings.epochs * plan.steps.steps / (plan.steps.steps_per_epoch * plan.settings.epochs)
+    passes = plan.steps.steps / plan.steps.steps_per_epoch
     tokens, targets = (round(passes * one) for one in (plan.train_tokens, plan.train_target_tokens))
     if gpu is None:
         peak: float | None = measured_peak_flops(plan.precision)
@@ -137,21 +128,10 @@ def lengths_of(plan: StagePlan) -> dict[str, int]:
     return {f"{share:.0%}": lengths[round(share * (len(lengths) - 1))] for share in _QUANTILES}
 
 
-def sample_of(plan: StagePlan) -> list[Piece]:
+def sample_of(plan: StagePlan) -> tuple[TokenFate, ...]:
     """The run's first example, token by token, as far as it is short."""
     example = plan.train[plan.steps.indices(1)[0]]
-    ids = example.token_ids[:_SAMPLE_TOKENS]
-    pieces, before = [], ""
-    for position, token in enumerate(ids):
-        text = plan.tokenizer.decode(list(ids[: position + 1]), skip_special_tokens=False)
-        text = str(text)
-        new = text[len(before) :] if text.startswith(before) else str(plan.tokenizer.decode([token]))
-        fate: Fate = "target" if position >= max(example.prompt_tokens, 1) else "prompt"
-        if fate == "target" and token == plan.tokenizer.eos_token_id:
-            fate = "EOS"
-        pieces.append(Piece(new, fate))
-        before = text
-    return pieces
+    return fates_of_ids(plan.tokenizer, TokenizedExample(example.token_ids[:_SAMPLE_TOKENS], example.prompt_tokens))
 
 
 def as_json(plan: StagePlan, forecast: Forecast) -> dict[str, Any]:
@@ -168,7 +148,7 @@ def as_json(plan: StagePlan, forecast: Forecast) -> dict[str, Any]:
         "tokens": forecast.tokens,
         "target_tokens": forecast.target_tokens,
         "length_quantiles": lengths_of(plan),
-        "sample": [asdict(piece) for piece in sample_of(plan)],
+        "sample": [asdict(token) for token in sample_of(plan)],
         "where": forecast.where,
         "memory_bytes": {**forecast.memory.parts, "total": forecast.memory.total},
         "room_bytes": forecast.room,

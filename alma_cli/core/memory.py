@@ -240,8 +240,6 @@ def _model_of(base: ModelFiles, precision: Precision) -> Any:
 def _with_adapters(model: Any, settings: StageSettings) -> Any:
     """With a LoRA over plain weights: over 4-bit ones it keeps the same. Without dropout, whose masks are windows at
     random places, which a fake tensor cannot choose; they are counted apart."""
-    for parameter in model.parameters():
-        parameter.requires_grad = False
     return add_lora(model, settings.model_copy(update={"lora_dropout": 0.0}))
 
 

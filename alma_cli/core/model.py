@@ -115,8 +115,18 @@ def load_model(
     if four_bit:
         _keep_differentiable(model)
     if files.adapter is not None:
-        model = _merged(model, files.adapter)
+        model = with_adapter(model, files.adapter).merge_and_unload()
     return cast("PreTrainedModel", model)
+
+
+def with_adapter(model: PreTrainedModel, adapter: Path) -> Any:
+    """The model under a trained adapter, not merged in. Raises InputError for one that does not fit."""
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"adapter {adapter} does not fit its base model: {_first_line(error)}") from None
 
 
 def add_lora(model: PreTrainedModel, settings: StageSettings) -> PreTrainedModel:
@@ -161,18 +171,18 @@ def save_model(
         with ErrorsNaming(directory):
             temporary.mkdir(parents=True)
             _save_into(temporary, model, tokenizer, base=base)
-            recorded = {
-                "style": text_format.style,
-                "adds_bos": text_format.adds_bos,
-                "note": base.note,
-                "base": os.path.relpath(base.weights, directory),
-            }
-            (temporary / "alma.json").write_text(json.dumps(recorded) + "\n")
+            record_format(temporary, text_format, note=base.note, base=os.path.relpath(base.weights, directory))
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     shutil.rmtree(directory, ignore_errors=True)
     temporary.replace(directory)
+
+
+def record_format(directory: Path, text_format: TextFormat, *, note: str, base: str = "") -> None:
+    """Write beside a model what its files' `recorded` reads; `base` is a path on this machine, seen from there."""
+    recorded = {"style": text_format.style, "adds_bos": text_format.adds_bos, "note": note}
+    (directory / "alma.json").write_text(json.dumps(recorded | ({"base": base} if base else {})) + "\n")
 
 
 def _save_into(directory: Path, model: Any, tokenizer: PreTrainedTokenizerBase, *, base: ModelFiles) -> None:
@@ -195,15 +205,6 @@ def _keep_differentiable(model: Any) -> None:
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
-
-
-def _merged(model: Any, adapter: Path) -> Any:
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    except (RuntimeError, ValueError, OSError) as error:
-        raise InputError(f"adapter {adapter} does not fit its base model: {_first_line(error)}") from None
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from alma_cli.core.dataset import Manifest, split_path
+from alma_cli.core.dataset import Manifest, is_split, split_path, split_sha256
 from alma_cli.core.export import base_hub_id_of, known_hub_id
 from alma_cli.core.known_models import KNOWN_MODELS
 from alma_cli.core.languages import Direction
@@ -285,9 +285,8 @@ def _sources(stage: Path, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     digest = hashlib.sha256()
     for split in ("train", "valid"):
         path = split_path(data, str(facts.get("stage")), split)
-        if path.is_file():
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        if is_split(path):
+            digest.update(bytes.fromhex(split_sha256(path)))
     manifest = Manifest.load(data) if digest.hexdigest() == facts.get("data_sha256") else None
     reports = manifest.sources if manifest else []
     return [vars(report) for report in reports if report.stage == facts.get("stage")]

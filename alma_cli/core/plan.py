@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alma_cli.core.blocks import Blocks, TokenFile
-from alma_cli.core.dataset import read_examples, split_path
+from alma_cli.core.dataset import is_split, read_examples, split_path, split_sha256
 from alma_cli.core.examples import StepPlan, TextFormat, TokenizedExample, tokenize_examples
 from alma_cli.core.model import Precision, precision_of, text_format_of, tokenizer_of
 from alma_cli.core.model_files import ModelFiles, resolve_model
@@ -53,14 +53,14 @@ class StagePlan:
     @property
     def train_tokens(self) -> int:
         """Of all training examples, with prompts."""
-        blocks = self.train
-        return blocks.tokens if isinstance(blocks, Blocks) else sum(len(one.token_ids) for one in self.train)
+        examples = self.train
+        return examples.tokens if isinstance(examples, Blocks) else sum(len(one.token_ids) for one in examples)
 
     @property
     def train_target_tokens(self) -> int:
         """Of all training examples, how many tokens the loss looks at."""
-        blocks = self.train
-        return blocks.target_tokens if isinstance(blocks, Blocks) else sum(one.target_tokens for one in self.train)
+        examples = self.train
+        return examples.target_tokens if isinstance(examples, Blocks) else sum(one.target_tokens for one in examples)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -127,26 +127,26 @@ def plan_stage(
         raise UsageError(f"stage {stage} cannot start from its own output in {own}", hint="--out DIR trains elsewhere")
     tokenizer = tokenizer_of(base)
     text_format = text_format_of(base, tokenizer, recipe.prompt.style)
-    train_file, valid_file = (split_path(work / "data", stage, split) for split in ("train", "valid"))
-    if not train_file.is_file():
-        raise InputError(f"no training data in {train_file}", hint=f"run `alma prepare --stage {stage}` first")
-    hashes = [_sha256(file) for file in (train_file, valid_file) if file.is_file()]
+    train_split, valid_split = (split_path(work / "data", stage, split) for split in ("train", "valid"))
+    if not is_split(train_split):
+        raise InputError(f"no training data in {train_split}", hint=f"run `alma prepare --stage {stage}` first")
+    hashes = [split_sha256(split) for split in (train_split, valid_split) if is_split(split)]
     train: Sequence[TokenizedExample]
     valid: Sequence[TokenizedExample]
     if isinstance(settings, MonoStage):
         files = [
-            TokenFile(file, sha256, tokenizer, text_format)
-            for file, sha256 in zip((train_file, valid_file), hashes, strict=False)
+            TokenFile(split, sha256, tokenizer, text_format)
+            for split, sha256 in zip((train_split, valid_split), hashes, strict=False)
         ]
         with Processes().first_goes_ahead():
             train, valid, dropped = _blocks(files, settings, progress)
     else:
-        train, dropped = _tokenized(train_file, tokenizer, text_format, settings)
-        valid, _ = _tokenized(valid_file, tokenizer, text_format, settings)
+        train, dropped = _tokenized(train_split, tokenizer, text_format, settings)
+        valid, _ = _tokenized(valid_split, tokenizer, text_format, settings)
     _require_embeddings(base, tokenizer, train, valid)
     if not train:
-        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "the file is empty"
-        raise InputError(f"nothing to train on in {train_file}: {why}")
+        why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "it is empty"
+        raise InputError(f"nothing to train on in {train_split}: {why}")
     return StagePlan(
         name=stage,
         recipe=recipe,
@@ -178,13 +178,13 @@ def _blocks(
 
 
 def _tokenized(
-    file: Path, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, settings: StageSettings
+    split: Path, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, settings: StageSettings
 ) -> tuple[list[TokenizedExample], dict[str, int]]:
     assert isinstance(settings, ParallelStage), f"{settings=}"
     examples, dropped = tokenize_examples(
         tokenizer,
         text_format,
-        read_examples(file),
+        read_examples(split),
         max_prompt_tokens=settings.max_prompt_tokens,
         max_target_tokens=settings.max_target_tokens,
     )
@@ -215,8 +215,3 @@ def _largest_token_id(examples: Sequence[TokenizedExample]) -> int:
     if isinstance(examples, Blocks):
         return examples.largest_token_id
     return max((max(example.token_ids) for example in examples), default=0)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -14,7 +14,9 @@ from alma_cli.errors import AlmaError
 Method = Literal["full", "lora", "qlora"]
 StageName = Literal["mono", "parallel"]
 Split = Literal["train", "valid", "test"]
-Format = Literal["auto", "alma", "jsonl", "tsv", "lines", "text", "hub"]
+Format = Literal[
+    "auto", "alma", "jsonl", "tsv", "csv", "lines", "tmx", "xliff", "po", "parquet", "text", "oscar", "hub", "sacrebleu"
+]
 Metric = Literal["bleu", "chrf", "ter"]
 
 STAGES: tuple[StageName, ...] = ("mono", "parallel")
@@ -37,8 +39,13 @@ def _known_direction(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _known_pool(name: str) -> str:
+    return name if name in ("replay", "parallel") else _known_language(name)
+
+
 LanguageCode = Annotated[str, AfterValidator(_known_language)]
 DirectionText = Annotated[str, AfterValidator(_known_direction)]
+Pool = Annotated[str, AfterValidator(_known_pool)]
 Probability = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -59,30 +66,88 @@ class MonoSource(Settings):
     """One corpus of monolingual text: a document a line, or a JSON object a line."""
 
     path: str
-    """A file; relative to the recipe's file. With format `hub`, a dataset's id on the Hugging Face hub."""
+    """A file, or several as in `news/*.txt.zst`; relative to the recipe's file. With format `hub`, a dataset's id."""
     language: LanguageCode
     """The language of every document in it."""
     format: Format = "auto"
-    """`text` or `jsonl`; `auto` decides by the file's ending; `hub` reads a Hugging Face dataset."""
+    """`text`, `jsonl`, `parquet`, `oscar`; `auto` decides by the file's ending; `hub` reads a Hugging Face dataset."""
     field: str = "text"
-    """The JSON key that holds a document's text."""
+    """The JSON key or Parquet column that holds a document's text."""
     config: str | None = None
     """The hub dataset's configuration."""
+    replay: bool = False
+    """General text that keeps what the base model knew: drawn from as the pool `replay`, whatever its language."""
+    share: Probability | None = None
+    """Share of the documents of its pool (its language, or `replay`) that come from here. None: the sources without
+    one take turns for what is left."""
 
 
 class ParallelSource(Settings):
     """One corpus of sentence pairs."""
 
     path: str
-    """A file or an ALMA directory; `{lang}` stands for the language code in line-aligned files. With `hub`, an id."""
+    """A file, several as in `*.tmx`, or an ALMA directory; `{lang}` stands for the language code in line-aligned files.
+    With `hub`, a dataset's id; with `sacrebleu`, a test set's name; `preset:` names a known collection."""
     pair: DirectionText | None = None
     """The two languages, such as `de-en`; for TSV, in the order of the columns. None: read from the file's name."""
     split: Split | None = None
     """What the pairs are for. None: by the file's name (`train.`, `valid.`, `test.`), else train."""
     format: Format = "auto"
-    """`alma`, `jsonl`, `tsv`, `lines`; `auto` decides by the ending; `hub` reads a Hugging Face dataset."""
+    """`alma`, `jsonl`, `tsv`, `csv`, `lines`, `tmx`, `xliff`, `po`, `parquet`; `auto` decides by the ending; `hub`
+    reads a Hugging Face dataset, `sacrebleu` a test set of sacreBLEU's."""
     config: str | None = None
     """The hub dataset's configuration."""
+    fields: tuple[str, str] | None = None
+    """Names of the JSON keys or columns (or the columns' numbers, from 1) with the texts, in the order of `pair`."""
+
+
+class Filters(Settings):
+    """What is taken out of training data, each for a reason that is counted; test data is never filtered."""
+
+    characters: bool = True
+    """Take out what is no text: mojibake, control characters, mostly symbols."""
+    min_tokens: int = Field(default=1, ge=0)
+    """Fewest tokens of a text under the recipe's tokenizer."""
+    max_tokens: int | None = Field(default=None, gt=0)
+    """Most tokens of a text under the recipe's tokenizer. None: any number."""
+    language: bool = True
+    """Take out text that is clearly in another language than it should be."""
+    repetition: bool = True
+    """Take out text that says the same over and over."""
+    boilerplate: bool = True
+    """Take out the lines of menus, cookie notices and the like; a text of nothing else goes with them."""
+    near_duplicates: float | None = Field(default=0.8, gt=0, le=1)
+    """Of texts with at least this much in common (Jaccard similarity of their character 5-grams) the first is kept.
+    None: only of equal ones."""
+
+
+class PairFilters(Filters):
+    """What is taken out of sentence pairs."""
+
+    max_length_ratio: float | None = Field(default=4.0, gt=1)
+    """How many times longer one side may be than is usual beside the other, for sides that are long enough to tell."""
+    copied_source: bool = True
+    """Take out pairs whose target is their source."""
+    numbers: bool = True
+    """Take out pairs whose sides have different numbers."""
+    urls: bool = True
+    """Take out pairs whose sides have different links or addresses."""
+    targets_per_source: int | None = Field(default=1, gt=0)
+    """How many translations of one source sentence are kept, in either direction. None: all."""
+    same_target: int | None = Field(default=None, gt=0)
+    """How often one sentence may be the target of different sources. None: any number."""
+
+
+class Decontamination(Settings):
+    """Test and validation sentences are taken out of training data."""
+
+    enabled: bool = True
+    """Compare training data with the recipe's own test and validation sets."""
+    against: tuple[ParallelSource, ...] = ()
+    """More sets that must not be trained on, beside the recipe's own."""
+    ngram_words: int = Field(default=8, ge=4)
+    """So many words in a row in common with one of their sentences are an overlap (twice as many characters where
+    words are not separated by spaces); a shorter sentence of at least 4 words counts when it is there as a whole."""
 
 
 class MonoData(Settings):
@@ -90,8 +155,13 @@ class MonoData(Settings):
 
     sources: tuple[MonoSource, ...] = ()
     """The corpora."""
-    mixture: dict[LanguageCode, Probability] = {}
-    """Probability of each language for the next document; empty: in proportion to the number of documents."""
+    filters: Filters = Filters()
+    """What is taken out."""
+    mixture: dict[Pool, Probability] = {}
+    """Probability of a language, of `replay` or of `parallel` (stage 2's pairs as text) for the next document.
+    Languages without one share what is left, in proportion to their documents to the power of 1 / `temperature`."""
+    temperature: float = Field(default=1.0, ge=1)
+    """Above 1, small languages get more than their share; the paper has 6, with English fixed at 1/6."""
     held_out_documents: int = Field(default=100, ge=0)
     """Documents kept for validation, at most one in twenty."""
     max_documents: int | None = Field(default=None, gt=0)
@@ -103,17 +173,28 @@ class ParallelData(Settings):
 
     sources: tuple[ParallelSource, ...] = ()
     """The corpora."""
+    filters: PairFilters = PairFilters()
+    """What is taken out."""
     held_out_pairs: int = Field(default=200, ge=0)
     """Training pairs kept for validation, at most one in twenty, where no source has the split `valid`."""
 
 
 class DataSettings(Settings):
-    """The corpora of both stages."""
+    """The corpora of both stages and what holds for both."""
 
     mono: MonoData = MonoData()
     """Stage 1."""
     parallel: ParallelData = ParallelData()
     """Stage 2."""
+    decontamination: Decontamination = Decontamination()
+    """What must not be trained on."""
+    shard_megabytes: int = Field(default=256, gt=0)
+    """Prepared text is written in files of about this size, before compression."""
+
+    @property
+    def shard_bytes(self) -> int:
+        """Bytes of a file of prepared text, before compression."""
+        return self.shard_megabytes * 10**6
 
 
 class StageSettings(Settings):

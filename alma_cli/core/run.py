@@ -64,6 +64,11 @@ class StageDirectory:
         self.metrics = path / "metrics.jsonl"
 
     @property
+    def is_finished(self) -> bool:
+        """Whether the stage says that it is finished; whether that can be read is another question."""
+        return (self.path / "stage.json").is_file()
+
+    @property
     def finished(self) -> dict[str, Any] | None:
         """The finished stage's facts, None before it is finished. Raises InputError where they are damaged."""
         return _read_json(self.path / "stage.json", hint=self._train_again)

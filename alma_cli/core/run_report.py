@@ -6,29 +6,17 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from alma_cli.core.chart import Chart, Line, Value, buckets, mean, smoothed
 from alma_cli.core.dataset import write_atomically
+from alma_cli.core.page import beside, big_number, facts_table, key_figures, page
 from alma_cli.core.run import StageDirectory
 
 _SMOOTHED_FROM = 40  # steps; fewer are a curve of their own
 _REACH, _FARTHEST = 40, 8  # a smoothed value reaches over a fortieth of the points, and over eight at most, twice
 _QUALITIES = {"valid_bleu": "BLEU", "valid_chrf": "chrF2"}
-
-# The browser itself is told that the page needs nothing from anywhere.
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<link rel="icon" href="data:,">
-"""
 
 Row = Mapping[str, Any]
 Facts = Sequence[tuple[str, str]]
@@ -61,22 +49,19 @@ def training_report(title: str, facts: Mapping[str, Any], rows: Sequence[Row]) -
     best = _best(validations)
     charts = [chart.html(max((row["step"] for row in rows), default=0)) for chart in _charts(steps, validations, best)]
     drawn = "".join(charts) or "<p>No step was logged.</p>"
-    style, script = (_beside(name) for name in ("run_report.css", "run_report.js"))
-    return "".join(
-        (
-            _HEAD,
-            f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n",
-            f"<header><h1>{escape(title)}</h1>\n<p>{escape(_subtitle(facts))}</p></header>\n<main>\n",
-            _key_figures(facts, steps, best),
-            f'<section class="charts" aria-label="Curves">{drawn}</section>\n',
-            _validation_table(validations, best),
-            f"<h2>The run</h2>\n{_table(known)}\n" if (known := _what_it_was(facts)) else "",
-            _settings(facts),
-            "</main>\n<footer>Every number is in metrics.jsonl and stage.json beside this page. ",
-            "Arrow keys read out the chart that has the focus.</footer>\n",
-            f"<script>\n{script}</script>\n</body>\n</html>\n",
-        )
+    body = (
+        _key_figures(facts, steps, best),
+        f'<section class="charts" aria-label="Curves">{drawn}</section>\n',
+        _validation_table(validations, best),
+        f"<h2>The run</h2>\n{facts_table(known)}\n" if (known := _what_it_was(facts)) else "",
+        _settings(facts),
     )
+    style, script = (beside("alma_cli.core", name) for name in ("run_report.css", "run_report.js"))
+    footer = (
+        "Every number is in metrics.jsonl and stage.json beside this page. "
+        "Arrow keys read out the chart that has the focus."
+    )
+    return page(title, _subtitle(facts), "".join(body), footer=footer, styles=[style], script=script)
 
 
 # --- the curves -----------------------------------------------------------------------------------------------------
@@ -177,16 +162,12 @@ def _key_figures(facts: Mapping[str, Any], steps: Sequence[Row], best: Row | Non
             if (quality := _number(best.get(key))) is not None:
                 figures.insert(0, (f"Best {name}", f"{quality:.2f}", f"at step {best['step']:,}"))
     if steps:
-        figures.append(("Target tokens", _big(tokens), f"in {_duration(seconds)} of training"))
+        figures.append(("Target tokens", big_number(tokens), f"in {_duration(seconds)} of training"))
         if seconds > 0:
-            figures.append(("Speed", _big(tokens / seconds), "target tokens/s"))
+            figures.append(("Speed", big_number(tokens / seconds), "target tokens/s"))
     if memory:
         figures.append(("Memory", f"{max(memory):.1f} GiB", "at most"))
-    cells = "".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>"
-        for name, value, more in figures
-    )
-    return f'<dl class="figures">{cells}</dl>\n'
+    return key_figures(figures)
 
 
 def _validation_table(validations: Sequence[Row], best: Row | None) -> str:
@@ -245,12 +226,7 @@ def _settings(facts: Mapping[str, Any]) -> str:
         (key, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
         for key, value in settings.items()
     ]
-    return f"<details><summary>All settings of the stage</summary>{_table(rows)}</details>\n"
-
-
-def _table(rows: Facts) -> str:
-    cells = "".join(f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>' for name, value in rows)
-    return f"<table><tbody>{cells}</tbody></table>"
+    return f"<details><summary>All settings of the stage</summary>{facts_table(rows)}</details>\n"
 
 
 def _method(settings: Mapping[str, Any]) -> str:
@@ -310,18 +286,7 @@ def _scientific(value: float) -> str:
     return f"{float(digits):g}e{int(exponent)}"
 
 
-def _big(number: float) -> str:
-    for size, word in ((1e9, "billion"), (1e6, "million")):
-        if number >= size:
-            return f"{number / size:.3g} {word}"
-    return f"{number:,.0f}"
-
-
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _beside(name: str) -> str:
-    return files("alma_cli.core").joinpath(name).read_text(encoding="utf-8")

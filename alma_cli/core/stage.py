@@ -14,12 +14,13 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-import alma_cli
+from alma_cli import __version__
 from alma_cli.core.attention import choose_layout
 from alma_cli.core.batch import Layout
 from alma_cli.core.examples import TokenizedExample
@@ -195,6 +196,7 @@ class _Training:
             layout=self.layout,
             processes=self.processes,
         )
+        validation_steps = _validation_steps(plan)
         saved = time.monotonic()
         try:
             for report in reports:
@@ -212,7 +214,7 @@ class _Training:
                 yield report
                 late = time.monotonic() - saved > 60 * settings.checkpoint_minutes
                 stopping, late_somewhere = self.processes.summed(stop(), late)
-                if due := report.step in _validation_steps(plan):
+                if due := report.step in validation_steps:
                     for event in self._validated():
                         trackers.log({"valid_loss": event.loss, **_named(event)}, event.step)
                         yield event
@@ -329,8 +331,6 @@ def _trainable_model(plan: StagePlan, base: ModelFiles, processes: Processes) ->
     model = load_model(base, plan.precision, dtype=dtype, four_bit=method == "qlora")
     if method == "full":
         return model
-    for parameter in model.parameters():
-        parameter.requires_grad = False
     return add_lora(model, plan.settings)
 
 
@@ -375,9 +375,6 @@ def _save_result(plan: StagePlan, base: ModelFiles, progress: Progress) -> None:
 
 def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
     """The finished stage's manifest."""
-    import peft
-    import transformers
-
     return {
         **plan.identity,
         "recipe": plan.recipe.model_dump(mode="json"),
@@ -390,10 +387,5 @@ def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
         "processes": Processes().count,
         "dtype": str(plan.precision.dtype).removeprefix("torch."),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "versions": {
-            "alma": alma_cli.__version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-            "peft": peft.__version__,
-        },
+        "versions": {"alma": __version__, **{name: version(name) for name in ("torch", "transformers", "peft")}},
     }

@@ -6,67 +6,136 @@ a test pair, unless it is directed: test.de-en.json was written in German, and s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from alma_cli.core.dataset import Example, SourceReport
+import numpy as np
+
+from alma_cli.core.dataset import Example, split_path, write_examples
 from alma_cli.core.languages import Direction
-from alma_cli.core.recipe import Recipe, Split
-from alma_cli.data.filters import Duplicates, HeldOutText, Step, keep, unusable
-from alma_cli.data.hold_out import drop_after_all, hold_out
-from alma_cli.data.readers import Pair
-from alma_cli.data.sources import Corpus
+from alma_cli.core.recipe import LoadedRecipe, Split
+from alma_cli.data.blocks import Job, directions_of
+from alma_cli.data.held_out_sets import HeldOutSets
+from alma_cli.data.histogram import histogram
+from alma_cli.data.hold_out import held_out_indices
+from alma_cli.data.selection import Clean, CleanedCorpus, Selection
+
+SPLITS: tuple[Split, ...] = ("test", "valid", "train")
+
+# Test sets are read first, for what they have must not be trained on.
+ORDER: tuple[Split, ...] = ("test", "valid", "train")
+
+
+@dataclass
+class PreparedPairs:
+    """What became of the pairs; `counts` by split as the manifest has them."""
+
+    corpora: list[CleanedCorpus]
+    counts: dict[str, dict[str, Any]]
 
 
 def prepare_pairs(
-    corpora: Sequence[Corpus[Pair]], recipe: Recipe
-) -> tuple[dict[Split, list[Example]], list[SourceReport]]:
-    """The examples of each split in the order of the corpora, and what became of each corpus."""
-    directions = recipe.direction_pairs
-    accounts = [(corpus, corpus.report("parallel")) for corpus in corpora]
+    loaded: LoadedRecipe,
+    splits: Sequence[Split],
+    job_of: Callable[[int, HeldOutSets], Job],
+    held_out: HeldOutSets,
+    directory: Path,
+    clean: Clean,
+) -> PreparedPairs:
+    """Clean and select the pairs of the corpora, whose splits are given, and write each split.
 
-    def read(split: Split, *steps: Step[Pair]) -> list[tuple[SourceReport, Pair]]:
-        def other_direction(pair: Pair) -> str | None:
-            return None if _directions_of(pair, split, directions) else "other_direction"
-
-        return [
-            (report, pair)
-            for corpus, report in accounts
-            if corpus.split == split
-            for pair in keep(corpus.read(), report, (other_direction, unusable, *steps))
-        ]
-
-    test = read("test")
-    valid = read("valid", Duplicates())
-    train = read("train", HeldOutText(pair for _, pair in test + valid), Duplicates())
-    if not any(corpus.split == "valid" for corpus in corpora):
-        train, valid = hold_out(train, recipe.data.parallel.held_out_pairs, recipe.seed)
-        train = _without(train, HeldOutText(pair for _, pair in valid))
-    entries: dict[Split, list[tuple[SourceReport, Pair]]] = {"train": train, "valid": valid, "test": test}
-    examples = {
-        split: [example for _, pair in kept for example in _examples(pair, split, directions)]
-        for split, kept in entries.items()
-    }
-    return examples, [report for _, report in accounts]
-
-
-def _directions_of(pair: Pair, split: Split, directions: Sequence[Direction]) -> list[Direction]:
-    """The directions of the recipe that the pair is for."""
-    ways = [pair.direction] if split == "test" and pair.directed else [pair.direction, pair.direction.reverse]
-    return [direction for direction in ways if direction in directions]
-
-
-def _examples(pair: Pair, split: Split, directions: Sequence[Direction]) -> list[Example]:
-    texts = {pair.direction.source: pair.source, pair.direction.target: pair.target}
-    return [Example(way, texts[way.source], texts[way.target]) for way in _directions_of(pair, split, directions)]
+    `job_of` gives a corpus's job beside the text that training data must have nothing in common with, which is why the
+    training data comes last.
+    """
+    settings, seed = loaded.recipe.data.parallel, loaded.recipe.seed
+    corpora = [CleanedCorpus() for _ in splits]
+    selections: dict[Split, Selection] = {}
+    for split in ORDER:
+        members = [index for index, one in enumerate(splits) if one == split]
+        jobs = [job_of(index, held_out) for index in members]
+        cleaned = clean(jobs, [None] * len(jobs))
+        for index, corpus in zip(members, cleaned, strict=True):
+            corpora[index] = corpus
+        selections[split] = selection = Selection(cleaned)
+        if split != "test":
+            selection.drop_duplicates()
+        if split != "train":
+            held_out.add(split, selection.pairs())
+    train = selections["train"]
+    train.drop_beyond_caps(settings.filters)
+    train.drop_near_duplicates(settings.filters)
+    if "valid" not in splits:
+        selections["valid"] = _held_out(train, settings.held_out_pairs, seed, held_out)
+    counts: dict[str, dict[str, Any]] = {}
+    for split in reversed(ORDER):
+        counted = _Counted(selections[split], split, loaded.recipe.direction_pairs)
+        write_examples(split_path(directory, "parallel", split), counted.examples(), loaded.recipe.data.shard_bytes)
+        counts[split] = counted.counts()
+    return PreparedPairs(corpora, counts)
 
 
-def _without(train: list[tuple[SourceReport, Pair]], held_out: HeldOutText) -> list[tuple[SourceReport, Pair]]:
-    """The training pairs that share no side with a held-out one, now that it is known which these are."""
-    kept = []
-    for report, pair in train:
-        reason = held_out(pair)
-        if reason:
-            drop_after_all(report, reason)
-        else:
-            kept.append((report, pair))
-    return kept
+def _held_out(train: Selection, most: int, seed: int, held_out: HeldOutSets) -> Selection:
+    """Some training pairs as validation data; training pairs that overlap with these are left out."""
+    rows = np.flatnonzero(train.kept)
+    chosen = rows[sorted(held_out_indices(len(rows), most, seed))]
+    train.drop("held_out", chosen)
+    valid = Selection(train.corpora)
+    valid.kept[:] = False
+    valid.kept[chosen] = True
+    held_out.add("valid", valid.pairs())
+    train.drop("in_test_or_valid", held_out.overlapping(train))
+    return valid
+
+
+class _Counted:
+    """The examples of one split, counted as they are written."""
+
+    def __init__(self, selection: Selection, split: Split, directions: Sequence[Direction]) -> None:
+        self.selection = selection
+        self.split = split
+        self.directions = directions
+        self.found: dict[Direction, _Counts] = {}
+        rows = selection.rows
+        self.tokens = rows.numbers("source_tokens"), rows.numbers("target_tokens")
+
+    def examples(self) -> Iterator[Example]:
+        """The examples of the kept pairs, in the order of the corpora."""
+        source_tokens, target_tokens = self.tokens
+        for row, pair in self.selection.rows.records(self.selection.kept):
+            texts = {pair.direction.source: pair.source, pair.direction.target: pair.target}
+            tokens = {pair.direction.source: source_tokens[row], pair.direction.target: target_tokens[row]}
+            for way in directions_of(pair, self.split, self.directions):
+                counts = self.found.setdefault(way, _Counts())
+                counts.examples += 1
+                counts.source_tokens += int(tokens[way.source])
+                counts.target_tokens += int(tokens[way.target])
+                yield Example(way, texts[way.source], texts[way.target])
+
+    def counts(self) -> dict[str, Any]:
+        """What the manifest says of the split."""
+        by_direction = {
+            str(way): {"examples": one.examples, "tokens": {"source": one.source_tokens, "target": one.target_tokens}}
+            for way, one in sorted(self.found.items())
+        }
+        kept, rows = self.selection.kept, self.selection.rows
+        return {
+            "examples": sum(one.examples for one in self.found.values()),
+            "tokens": {
+                "source": sum(one.source_tokens for one in self.found.values()),
+                "target": sum(one.target_tokens for one in self.found.values()),
+            },
+            "directions": by_direction,
+            "histograms": {
+                name: histogram(rows.numbers(name)[kept])
+                for name in ("source_tokens", "target_tokens", "source_characters", "target_characters")
+            },
+        }
+
+
+@dataclass
+class _Counts:
+    examples: int = 0
+    source_tokens: int = 0
+    target_tokens: int = 0

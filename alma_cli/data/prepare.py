@@ -1,35 +1,37 @@
-"""One stage's corpora -> its files below the data directory, and the manifest that accounts for them."""
+"""One stage's corpora -> its splits below the data directory, and the manifest that accounts for them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from alma_cli import __version__
-from alma_cli.core.dataset import (
-    Document,
-    Example,
-    Manifest,
-    SourceReport,
-    split_path,
-    write_documents,
-    write_examples,
-)
-from alma_cli.core.recipe import LoadedRecipe, Recipe, Split, StageName
-from alma_cli.data.mono import prepare_documents
+from alma_cli.core.dataset import Manifest, SourceReport, is_split, split_path, split_sha256
+from alma_cli.core.recipe import LoadedRecipe, Recipe, StageName
+from alma_cli.data.blocks import Job
+from alma_cli.data.held_out_sets import HeldOutSets, held_out_beside
+from alma_cli.data.mono import PARALLEL, prepare_documents
+from alma_cli.data.on_ray import clean_on_ray
 from alma_cli.data.parallel import prepare_pairs
+from alma_cli.data.presets import known_training_data
+from alma_cli.data.selection import CleanedCorpus, Progress, clean_corpora
 from alma_cli.data.sources import Corpus, mono_corpora, mono_sources, parallel_corpora, parallel_sources
+from alma_cli.data.workers import processors
 from alma_cli.errors import InputError, UsageError
 
-CountTokens = Callable[[Iterable[str]], list[int]]
-"""Tokens of each text under the recipe's tokenizer, without special tokens."""
+Engine = Literal["local", "ray"]
+
+# A change of what cleaning decides makes the blocks of before useless; so may another version of what it stands on.
+CLEANING_VERSION = 1
+CLEANING_PACKAGES = ("py3langid",)
+_OVERLAPS_LISTED = 100
 
 
 @dataclass(frozen=True)
@@ -43,90 +45,146 @@ class PreparedStage:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Means:
+    """What the work is done with; none of it changes the result but the tokenizer."""
+
+    tokenizer: Path | None = None  # a `tokenizer.json`; without it, no tokens are counted and no token limit is applied
+    workers: int = field(default_factory=processors)
+    engine: Engine = "local"
+    progress: Progress = lambda *_: None
+
+    def clean(self, jobs: Sequence[Job], most: Sequence[int | None]) -> list[CleanedCorpus]:
+        """Clean corpora, each whole or the first blocks with so many records to keep."""
+        if self.engine == "ray":
+            clean_on_ray([job for job, limit in zip(jobs, most, strict=True) if limit is None])
+        return clean_corpora(jobs, workers=self.workers, most=most, progress=self.progress)
+
+
 def prepare_stage(
     loaded: LoadedRecipe,
     stage: StageName,
     directory: Path,
     *,
     sources: Sequence[Path] | None = None,
-    count_tokens: CountTokens | None = None,
+    means: Means | None = None,
     resume: bool = True,
 ) -> PreparedStage:
     """Write one stage's splits and the manifest into the data directory; the other stage's part of it stays.
 
     `sources` take the place of the recipe's. Nothing is done where the same sources, settings and tokenizer were
-    prepared before, unless `resume` is False. Raises InputError for unusable corpora, or if none of them is left.
+    prepared before, unless `resume` is False; of a corpus that was cleaned before, the blocks are taken from disk.
+    Raises InputError for unusable corpora, or if none of them is left.
     """
-    content = _mono(loaded, sources) if stage == "mono" else _parallel(loaded, sources)
-    tokenizer = loaded.recipe.model if count_tokens else None
-    fingerprint = _fingerprint(loaded.recipe, stage, content.corpora, tokenizer)
+    means = means or Means()
     existing = _existing(directory, resume)
+    found = _found(loaded, stage, sources)
+    held_out = held_out_beside(loaded, stage, directory, existing)
+    tokenizer = _sha256(means.tokenizer) if means.tokenizer else None
+    fingerprint = _fingerprint(loaded.recipe, stage, found.corpora, tokenizer, held_out.sha256, directory)
     if resume and existing and _is_done(existing, stage, directory, fingerprint):
-        return _told(loaded.recipe, stage, existing, content.warnings, unchanged=True)
-    splits, reports = content.read(count_tokens)
-    manifest = _without(existing, stage, loaded.recipe.seed)
+        return _told(loaded.recipe, stage, existing, found.warnings, unchanged=True)
     if existing and stage in existing.stages:
         # A kill between the first file and the last must not leave a manifest that describes the files of before.
-        manifest.save(directory)
-    for name, split in splits.items():
-        split.write(split_path(directory, stage, name))
+        _without(existing, stage, loaded.recipe.seed).save(directory)
+    blocks = _Blocks(loaded, found, directory / ".cleaned" / stage, means.tokenizer, tokenizer)
+    if not resume:
+        shutil.rmtree(blocks.directory, ignore_errors=True)
+    if stage == "mono":
+        jobs = [blocks.job(index, held_out) for index in range(len(found.corpora))]
+        documents = prepare_documents(loaded, found.sources, found.corpora, jobs, directory, means.clean)
+        cleaned, counts, extra = documents.corpora, documents.counts, {"probabilities": documents.probabilities}
+    else:
+        splits = [corpus.split for corpus in found.corpora]
+        pairs = prepare_pairs(loaded, splits, blocks.job, held_out, directory, means.clean)
+        cleaned, counts, extra = pairs.corpora, pairs.counts, {}
+    reports = [_report(corpus, stage, one) for corpus, one in zip(found.corpora, cleaned, strict=True)]
+    complete = stage == "parallel" or loaded.recipe.data.mono.max_documents is None
+    _check_kept(stage, reports, counts["train"], complete=complete)
+    if means.tokenizer is None:
+        counts = {split: _without_tokens(content) for split, content in counts.items()}
+    counts["train"] |= extra
+    manifest = _without(existing, stage, loaded.recipe.seed)
     manifest.sources += reports
-    manifest.stages[stage] = {name: split.counts for name, split in splits.items()}
-    manifest.versions.update(_versions(count_tokens))
+    manifest.stages[stage] = counts
+    manifest.overlaps[stage] = _overlaps(found.corpora, cleaned)
+    manifest.versions.update(_versions(means))
     manifest.fingerprints[stage] = fingerprint
     manifest.save(directory)
-    return _told(loaded.recipe, stage, manifest, content.warnings, unchanged=False)
+    blocks.forget_others()
+    return _told(loaded.recipe, stage, manifest, found.warnings, unchanged=False)
 
 
 @dataclass(frozen=True)
-class _Split:
-    """One split, ready to be written."""
+class _Found:
+    """One stage's corpora, found but not read; `sources` are those of the corpora, one each."""
 
-    counts: dict[str, Any]
-    write: Callable[[Path], None]
-
-
-@dataclass(frozen=True)
-class _Content:
-    """One stage's corpora, found but not read."""
-
-    corpora: Sequence[Corpus[Any]]
-    read: Callable[[CountTokens | None], tuple[dict[Split, _Split], list[SourceReport]]]
+    corpora: Sequence[Corpus]
+    sources: Sequence[Any] = ()
     warnings: tuple[str, ...] = ()
 
 
-def _mono(loaded: LoadedRecipe, paths: Sequence[Path] | None) -> _Content:
-    settings = loaded.recipe.data.mono
-    sources = settings.sources if paths is None else mono_sources(paths, loaded.recipe)
-    _need_sources("mono", loaded.recipe, sources)
-    corpora = mono_corpora(loaded, sources)
-
-    def read(count_tokens: CountTokens | None) -> tuple[dict[Split, _Split], list[SourceReport]]:
-        splits, reports = prepare_documents(corpora, settings, loaded.recipe.seed)
-        # A limit may end the reading before a corpus had its turn.
-        _check_kept("document", reports, splits["train"], complete=settings.max_documents is None)
-        return {
-            name: _Split(_document_counts(rows, count_tokens), partial(write_documents, documents=rows))
-            for name, rows in splits.items()
-        }, reports
-
-    return _Content(corpora, read)
+def _found(loaded: LoadedRecipe, stage: StageName, paths: Sequence[Path] | None) -> _Found:
+    recipe = loaded.recipe
+    if stage == "mono":
+        of_mono = recipe.data.mono.sources if paths is None else mono_sources(paths, recipe)
+        _need_sources(stage, recipe, of_mono)
+        corpora = [(source, corpus) for source in of_mono for corpus in mono_corpora(loaded, [source])]
+        return _Found([corpus for _, corpus in corpora], [source for source, _ in corpora])
+    of_parallel = recipe.data.parallel.sources if paths is None else parallel_sources(paths)
+    _need_sources(stage, recipe, of_parallel)
+    found, warnings = parallel_corpora(loaded, of_parallel)
+    return _Found(found, warnings=(*warnings, *known_training_data(loaded)))
 
 
-def _parallel(loaded: LoadedRecipe, paths: Sequence[Path] | None) -> _Content:
-    sources = loaded.recipe.data.parallel.sources if paths is None else parallel_sources(paths)
-    _need_sources("parallel", loaded.recipe, sources)
-    corpora, warnings = parallel_corpora(loaded, sources)
+class _Blocks:
+    """Where the cleaned blocks of each corpus are: by all that decides what is in them."""
 
-    def read(count_tokens: CountTokens | None) -> tuple[dict[Split, _Split], list[SourceReport]]:
-        splits, reports = prepare_pairs(corpora, loaded.recipe)
-        _check_kept("pair", reports, splits["train"], complete=True)
-        return {
-            name: _Split(_example_counts(rows, count_tokens), partial(write_examples, examples=rows))
-            for name, rows in splits.items()
-        }, reports
+    def __init__(
+        self, loaded: LoadedRecipe, found: _Found, directory: Path, tokenizer: Path | None, tokenizer_sha256: str | None
+    ) -> None:
+        self.recipe = loaded.recipe
+        self.found = found
+        self.directory = directory
+        self.tokenizer = tokenizer
+        self.tokenizer_sha256 = tokenizer_sha256
+        self.used: set[Path] = set()
 
-    return _Content(corpora, read, warnings)
+    def job(self, index: int, held_out: HeldOutSets) -> Job:
+        """The work on one corpus, beside text that it must have nothing in common with."""
+        corpus, data = self.found.corpora[index], self.recipe.data
+        mono = self.directory.name == "mono"
+        filters = data.mono.filters if mono else data.parallel.filters
+        is_trained_on = corpus.split == "train"
+        compared = held_out.path() if is_trained_on else None
+        decides = [
+            CLEANING_VERSION,
+            _versions_of(CLEANING_PACKAGES),
+            [corpus.languages, corpus.split, corpus.how, corpus.sha256, corpus.path if corpus.endless else ""],
+            filters.model_dump(mode="json") if is_trained_on else None,
+            self.recipe.directions,
+            held_out.sha256 if compared else None,
+            self.tokenizer_sha256,
+        ]
+        name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+        # Two equal corpora have equal blocks, and both are counted.
+        directory = self.directory / name
+        self.used.add(directory)
+        return Job(
+            reader=corpus.reader,
+            directory=directory,
+            split=corpus.split,
+            filters=filters,
+            directions=() if mono else self.recipe.direction_pairs,
+            held_out=compared,
+            tokenizer=self.tokenizer,
+        )
+
+    def forget_others(self) -> None:
+        """Delete the blocks of corpora and settings of before."""
+        for old in self.directory.iterdir() if self.directory.is_dir() else ():
+            if old not in self.used:
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def _need_sources(stage: StageName, recipe: Recipe, sources: Sequence[object]) -> None:
@@ -137,11 +195,17 @@ def _need_sources(stage: StageName, recipe: Recipe, sources: Sequence[object]) -
         )
 
 
-def _check_kept(noun: str, reports: Sequence[SourceReport], train: Sequence[object], *, complete: bool) -> None:
+def _report(corpus: Corpus, stage: StageName, cleaned: CleanedCorpus) -> SourceReport:
+    account = cleaned.account
+    assert account.read == account.kept + sum(account.dropped.values()), f"{account=}"
+    return SourceReport(corpus.path, corpus.sha256, stage, corpus.split, corpus.languages, **account.as_json())
+
+
+def _check_kept(stage: StageName, reports: Sequence[SourceReport], train: dict[str, Any], *, complete: bool) -> None:
     empty = [report.path for report in reports if not report.read]
     if empty and complete:
         raise InputError(f"{empty[0]} is empty", hint="take it out of the sources")
-    if train:
+    if train["documents" if stage == "mono" else "examples"]:
         return
     of_train = [report for report in reports if report.split == "train"]
     dropped = Counter[str]()
@@ -149,18 +213,50 @@ def _check_kept(noun: str, reports: Sequence[SourceReport], train: Sequence[obje
         dropped.update(report.dropped)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in dropped.most_common())
     read = sum(report.read for report in of_train)
+    noun = "document" if stage == "mono" else "pair"
     raise InputError(
         f"no {noun} is left to train on, of {read:,} read" + (f" ({reasons})" if reasons else ""),
         hint="check the sources of the split train",
     )
 
 
-def _fingerprint(recipe: Recipe, stage: StageName, corpora: Iterable[Corpus[Any]], tokenizer: str | None) -> str:
+def _overlaps(corpora: Sequence[Corpus], cleaned: Sequence[CleanedCorpus]) -> list[dict[str, Any]]:
+    """What was left out because of held-out text, the first of it."""
+    return [
+        {"source": corpus.path, **asdict(overlap)}
+        for corpus, one in zip(corpora, cleaned, strict=True)
+        for overlap in one.overlaps
+    ][:_OVERLAPS_LISTED]
+
+
+def _without_tokens(counts: dict[str, Any]) -> dict[str, Any]:
+    """The counts of a split whose tokens nobody could count."""
+    parts = {name: counts[name] for name in ("directions", "languages") if name in counts}
+    histograms = {name: one for name, one in counts["histograms"].items() if not name.endswith("_tokens")}
+    return {
+        **counts,
+        "tokens": None,
+        **{name: {key: {**one, "tokens": None} for key, one in part.items()} for name, part in parts.items()},
+        "histograms": histograms,
+    }
+
+
+def _fingerprint(
+    recipe: Recipe, stage: StageName, corpora: Iterable[Corpus], tokenizer: str | None, held_out: str, directory: Path
+) -> str:
     """A hash of all that decides what the stage's files hold; where the sources are is not part of it."""
     settings = recipe.data.mono if stage == "mono" else recipe.data.parallel
+    has_pairs = stage == "mono" and PARALLEL in recipe.data.mono.mixture
     content = {
+        "version": CLEANING_VERSION,
+        "packages": _versions_of(CLEANING_PACKAGES),
         "sources": [[corpus.languages, corpus.split, corpus.how, corpus.sha256] for corpus in corpora],
+        "shares": [[source.share, source.replay] for source in recipe.data.mono.sources] if stage == "mono" else [],
         "settings": settings.model_dump(mode="json", exclude={"sources"}),
+        "decontamination": recipe.data.decontamination.model_dump(mode="json", exclude={"against"}),
+        "held_out": held_out,
+        "pairs": split_sha256(split_path(directory, "parallel", "train")) if has_pairs else "",
+        "shard_megabytes": recipe.data.shard_megabytes,
         "directions": recipe.directions,
         "seed": recipe.seed,
         "tokenizer": tokenizer,
@@ -180,7 +276,7 @@ def _existing(directory: Path, resume: bool) -> Manifest | None:
 
 def _is_done(manifest: Manifest, stage: StageName, directory: Path, fingerprint: str) -> bool:
     splits = manifest.stages.get(stage, {})
-    files_are_there = all(split_path(directory, stage, split).is_file() for split in splits)
+    files_are_there = all(is_split(split_path(directory, stage, split)) for split in splits)
     return manifest.fingerprints.get(stage) == fingerprint and bool(splits) and files_are_there
 
 
@@ -194,40 +290,21 @@ def _without(manifest: Manifest | None, stage: StageName, seed: int) -> Manifest
         seed=seed,
         versions=dict(manifest.versions),
         fingerprints={name: value for name, value in manifest.fingerprints.items() if name != stage},
+        overlaps={name: value for name, value in manifest.overlaps.items() if name != stage},
     )
 
 
-def _document_counts(documents: Sequence[Document], count_tokens: CountTokens | None) -> dict[str, Any]:
-    by_language: dict[str, dict[str, Any]] = {}
-    for code in sorted({document.language for document in documents}):
-        texts = [document.text for document in documents if document.language == code]
-        by_language[code] = {"documents": len(texts), "tokens": _total(texts, count_tokens)}
-    tokens = sum(counts["tokens"] for counts in by_language.values()) if count_tokens else None
-    return {"documents": len(documents), "tokens": tokens, "languages": by_language}
+def _versions(means: Means) -> dict[str, str]:
+    packages = (*CLEANING_PACKAGES, *(("tokenizers",) if means.tokenizer else ()))
+    return {"alma_cli": __version__, **_versions_of(packages)}
 
 
-def _example_counts(examples: Sequence[Example], count_tokens: CountTokens | None) -> dict[str, Any]:
-    by_direction: dict[str, dict[str, Any]] = {}
-    for direction in sorted({example.direction for example in examples}):
-        chosen = [example for example in examples if example.direction == direction]
-        sides = {"source": [e.source for e in chosen], "target": [e.target for e in chosen]}
-        tokens = {side: _total(texts, count_tokens) for side, texts in sides.items()} if count_tokens else None
-        by_direction[str(direction)] = {"examples": len(chosen), "tokens": tokens}
-    total = (
-        {side: sum(counts["tokens"][side] for counts in by_direction.values()) for side in ("source", "target")}
-        if count_tokens
-        else None
-    )
-    return {"examples": len(examples), "tokens": total, "directions": by_direction}
+def _versions_of(packages: Iterable[str]) -> dict[str, str]:
+    return {package: version(package) for package in packages}
 
 
-def _total(texts: Sequence[str], count_tokens: CountTokens | None) -> int | None:
-    return sum(count_tokens(texts)) if count_tokens else None
-
-
-def _versions(count_tokens: CountTokens | None) -> dict[str, str]:
-    packages = ("transformers", "tokenizers") if count_tokens else ()
-    return {"alma_cli": __version__, **{package: version(package) for package in packages}}
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _told(

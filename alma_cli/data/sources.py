@@ -3,47 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
 
-from alma_cli.core.dataset import Document, SourceReport
-from alma_cli.core.languages import LANGUAGES, Direction
+from alma_cli.core.dataset import SourceReport
+from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Format, LoadedRecipe, MonoSource, ParallelSource, Recipe, Split, StageName
-from alma_cli.data import readers
-from alma_cli.data.files import Unreadable, existing_file, plain_name, sha256_of
-from alma_cli.data.readers import Pair
+from alma_cli.data.files import is_folder, plain_name, sha256_of
+from alma_cli.data.names import MONO_ENDINGS, PARALLEL_ENDINGS, format_by_ending, language_in, pair_in, split_in
+from alma_cli.data.paths import aligned_files, matching_files
+from alma_cli.data.presets import PREFIX, mono_preset, parallel_preset
+from alma_cli.data.readers import test_sets
+from alma_cli.data.readers.hub import HUB_SPLIT, HubDocuments, HubPairs
+from alma_cli.data.readers.json_values import JsonDocuments, JsonPairs
+from alma_cli.data.readers.lines import LinePairs, TextDocuments
+from alma_cli.data.readers.parquet import ParquetDocuments, ParquetPairs
+from alma_cli.data.readers.po import PoPairs, translated_language
+from alma_cli.data.readers.shapes import PairShape
+from alma_cli.data.readers.tables import CsvPairs, TsvPairs
+from alma_cli.data.readers.tmx import TmxPairs
+from alma_cli.data.readers.xliff import XliffPairs
+from alma_cli.data.records import Reader
 from alma_cli.errors import InputError, UsageError
 
-Record = TypeVar("Record", Pair, Document)
+SACREBLEU = "sacrebleu:"
+BY_ROW = "by row"
+"""Stands for a corpus's languages where each of its records has its own."""
 
-_PARALLEL_ENDINGS: dict[str, Format] = {".json": "alma", ".jsonl": "jsonl", ".tsv": "tsv"}
-_MONO_ENDINGS: dict[str, Format] = {".json": "jsonl", ".jsonl": "jsonl", ".txt": "text"}
-_SPLIT_WORDS: dict[str, Split] = {"train": "train", "valid": "valid", "dev": "valid", "test": "test"}
-_SPLIT_IN_NAME = re.compile(r"(?:^|[._-])(train|valid|dev|test)\d*(?=[._-])")
-_PAIR_IN_NAME = re.compile(r"(?:^|[._])([a-z]{2})-([a-z]{2})(?=[._]|$)")
+_NAMED = (PREFIX, SACREBLEU)
+_OSCAR_FIELD = "content"
 
 
 @dataclass(frozen=True)
-class Corpus(Generic[Record]):
+class Corpus:
     """One corpus, found and ready to be read."""
 
     path: str
     files: tuple[Path, ...]
     languages: str
     split: Split
-    read: Callable[[], Iterator[Record | Unreadable]]
+    reader: Reader
     how: tuple[str, ...] = ()
-    """What decides how the files are read: format, field, configuration."""
+    """What decides how the files are read: format, fields, configuration."""
 
     @cached_property
     def sha256(self) -> str:
         """Of the file, or of the hashes of several; empty for a corpus on the hub, which is never whole here."""
         hashes = [sha256_of(path) for path in self.files]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else ""
+
+    @property
+    def endless(self) -> bool:
+        """Whether it is somewhere else, and nobody here knows how much there is of it."""
+        return not self.files
 
     def report(self, stage: StageName) -> SourceReport:
         """The corpus's account, with nothing read yet."""
@@ -57,183 +71,236 @@ class _Wanted:
     directions: tuple[Direction, ...]
 
     @property
-    def pairs(self) -> list[Direction]:
+    def pairs(self) -> tuple[Direction, ...]:
         """Each pair of languages once, as the direction that the recipe names first."""
         firsts: dict[frozenset[str], Direction] = {}
         for direction in self.directions:
             firsts.setdefault(frozenset((direction.source, direction.target)), direction)
-        return list(firsts.values())
+        return tuple(firsts.values())
 
     def has(self, pair: Direction) -> bool:
         return pair in self.directions or pair.reverse in self.directions
 
+    def pairs_of(self, source: ParallelSource) -> tuple[Direction, ...]:
+        """The pair that the source is said to have, or all."""
+        return (Direction.parse(source.pair),) if source.pair else self.pairs
+
 
 def parallel_sources(paths: Iterable[Path]) -> tuple[ParallelSource, ...]:
     """The sources of `--source` for stage parallel; everything about them is read from their names."""
-    return tuple(ParallelSource(path=str(path.absolute())) for path in paths)
+    return tuple(ParallelSource(path=_as_given(path)) for path in paths)
 
 
 def mono_sources(paths: Iterable[Path], recipe: Recipe) -> tuple[MonoSource, ...]:
     """The sources of `--source` for stage mono. Raises UsageError where neither name nor recipe tells the language."""
-    return tuple(MonoSource(path=str(path.absolute()), language=_language_of(path, recipe)) for path in paths)
+    return tuple(MonoSource(path=_as_given(path), language=language_in(path, recipe)) for path in paths)
 
 
-def parallel_corpora(
-    loaded: LoadedRecipe, sources: Sequence[ParallelSource]
-) -> tuple[list[Corpus[Pair]], tuple[str, ...]]:
+def parallel_corpora(loaded: LoadedRecipe, sources: Sequence[ParallelSource]) -> tuple[list[Corpus], tuple[str, ...]]:
     """The corpora with pairs of the recipe's languages, and a warning for each source that has none.
 
-    Raises InputError for what is not there, UsageError where the format or the languages cannot be known.
+    Raises InputError for what is not there, UsageError where the format or the languages cannot be known, MachineError
+    for a test set of sacreBLEU's that is neither here nor to be downloaded.
     """
     wanted = _Wanted(loaded.recipe.direction_pairs)
-    corpora: list[Corpus[Pair]] = []
+    corpora: list[Corpus] = []
     warnings: list[str] = []
     for source in sources:
-        if source.pair is not None and not wanted.has(Direction.parse(source.pair)):
-            found = []
-        elif source.format == "hub":
-            found = [_hub_pairs(loaded, source)]
-        elif (root := loaded.resolve(source.path)).is_dir() and source.format in ("auto", "alma"):
-            found = _alma_directory(root, source, wanted)
-        else:
-            found = [_pair_file(loaded, source, wanted)]
-        useful = [corpus for corpus in found if _serves(corpus, wanted)]
+        is_other = source.pair is not None and not wanted.has(Direction.parse(source.pair))
+        found = [] if is_other else _pair_corpora(loaded, source, wanted)
+        useful = [corpus for corpus in found if "-" not in corpus.languages or _serves(corpus, wanted)]
         corpora += useful
         if not useful:
             warnings.append(f"{source.path} is not read: its languages are in no direction of the recipe")
     return corpora, tuple(warnings)
 
 
-def mono_corpora(loaded: LoadedRecipe, sources: Sequence[MonoSource]) -> list[Corpus[Document]]:
+def mono_corpora(loaded: LoadedRecipe, sources: Sequence[MonoSource]) -> list[Corpus]:
     """The corpora of monolingual text. Raises InputError for what is not there, UsageError for an unknown format."""
-    return [_mono_corpus(loaded, source) for source in sources]
+    return [corpus for source in sources for corpus in _document_corpora(loaded, source)]
 
 
-def _serves(corpus: Corpus[Pair], wanted: _Wanted) -> bool:
-    return "-" not in corpus.languages or wanted.has(Direction.parse(corpus.languages))
+def _serves(corpus: Corpus, wanted: _Wanted) -> bool:
+    return wanted.has(Direction.parse(corpus.languages))
 
 
-def _alma_directory(root: Path, source: ParallelSource, wanted: _Wanted) -> list[Corpus[Pair]]:
-    pairs = [Direction.parse(source.pair)] if source.pair else wanted.pairs
+def _pair_corpora(loaded: LoadedRecipe, source: ParallelSource, wanted: _Wanted) -> list[Corpus]:
+    if source.path.startswith(PREFIX):
+        parts = parallel_preset(source, wanted.pairs_of(source))
+        return [Corpus(p.path, (), p.languages, p.split, p.reader, ("preset", source.path, p.path)) for p in parts]
+    if source.format == "sacrebleu" or source.path.startswith(SACREBLEU):
+        return list(_test_sets(source, wanted))
+    if source.format == "hub":
+        return [_hub_pairs(loaded, source)]
+    path = loaded.resolve(source.path)
+    if "{lang}" in source.path or source.format == "lines":
+        return list(_aligned_lines(path, source, wanted))
+    if source.format in ("auto", "alma") and is_folder(path):
+        return _alma_folder(path, source, wanted)
+    return [_pair_file(file, source, wanted) for file in matching_files(path)]
+
+
+def _test_sets(source: ParallelSource, wanted: _Wanted) -> Iterator[Corpus]:
+    """wmt19/de-en, or wmt19 with each of the recipe's directions that it has."""
+    name = source.path.removeprefix(SACREBLEU)
+    split = source.split or "test"
+    last = name.rpartition("/")
+    directions: tuple[Direction, ...]
+    if direction_named := _direction_or_none(last[2]):
+        name, directions = last[0], (direction_named,)
+    else:
+        known = test_sets.directions_of(name)
+        chosen = (Direction.parse(source.pair),) if source.pair else wanted.directions
+        directions = tuple(direction for direction in chosen if str(direction) in known)
+    for direction in directions:
+        files = test_sets.files_of(name, direction) if wanted.has(direction) else ()
+        if files:
+            reader = LinePairs(*files, direction, directed=split == "test")
+            yield Corpus(f"{SACREBLEU}{name}/{direction}", files, str(direction), split, reader, ("sacrebleu", name))
+
+
+def _alma_folder(root: Path, source: ParallelSource, wanted: _Wanted) -> list[Corpus]:
+    pairs = wanted.pairs_of(source)
     splits: tuple[Split, ...] = (source.split,) if source.split else ("test", "valid", "train")
     found = []
     for pair in pairs:
-        folders = [root / f"{pair.source}{pair.target}", root / f"{pair.target}{pair.source}", root]
+        names = (f"{pair.source}{pair.target}", f"{pair.target}{pair.source}")
+        folders = [folder for folder in (*(root / name for name in names), root) if is_folder(folder)]
         for split in splits:
             # A test file is for its own direction, so one that the recipe does not have is left alone.
-            names = [d for d in (pair, pair.reverse) if split != "test" or d in wanted.directions]
-            paths = [folder / f"{split}.{direction}.json" for direction in names for folder in folders]
-            found += [_json_pairs(path, "alma", _pair_in(path.name), split) for path in paths if path.is_file()]
+            ways = [d for d in (pair, pair.reverse) if split != "test" or d in wanted.directions]
+            paths = [folder / f"{split}.{direction}.json" for direction in ways for folder in folders]
+            found += [_json_pairs(path, "alma", pair_in(path.name), split) for path in paths if path.is_file()]
     if not found:
         example = root / f"{pairs[0].source}{pairs[0].target}" / f"train.{pairs[0]}.json"
         raise InputError(f"{root} has no file of the ALMA layout for the recipe", hint=f"there is no {example}")
     return found
 
 
-def _pair_file(loaded: LoadedRecipe, source: ParallelSource, wanted: _Wanted) -> Corpus[Pair]:
-    path = loaded.resolve(source.path)
-    form = source.format
-    if form == "auto":
-        form = "lines" if "{lang}" in source.path else _format_by_ending(existing_file(path), _PARALLEL_ENDINGS)
-    pair = Direction.parse(source.pair) if source.pair else _pair_in(plain_name(path))
-    split = source.split or _split_in(path.name)
-    if form == "lines":
-        only_pair = wanted.pairs[0] if len(wanted.pairs) == 1 else None
-        return _line_pairs(loaded, source.path, pair or only_pair, split)
-    if form == "tsv":
-        return _tsv_pairs(existing_file(path), pair, split)
-    if form in ("alma", "jsonl"):
-        return _json_pairs(existing_file(path), form, pair, split)
-    raise UsageError(f"format '{form}' of {path} is not one of sentence pairs", hint="alma, jsonl, tsv, lines or hub")
-
-
-def _line_pairs(loaded: LoadedRecipe, pattern: str, pair: Direction | None, split: Split) -> Corpus[Pair]:
-    if "{lang}" not in pattern:
-        raise UsageError(f"format 'lines' needs '{{lang}}' in the path '{pattern}'", hint="as in news.{lang}")
+def _aligned_lines(path: Path, source: ParallelSource, wanted: _Wanted) -> Iterator[Corpus]:
+    if "{lang}" not in source.path:
+        raise UsageError(f"format 'lines' needs '{{lang}}' in the path '{source.path}'", hint="as in news.{lang}")
+    only_pair = wanted.pairs[0] if len(wanted.pairs) == 1 else None
+    pair = _pair_named(source, path) or only_pair
     if pair is None:
-        raise _unknown_languages(pattern, "news.de-en.{lang}")
-    files = [existing_file(loaded.resolve(pattern.replace("{lang}", code))) for code in (pair.source, pair.target)]
-    read = partial(readers.read_line_pairs, files[0], files[1], pair)
-    return Corpus(str(loaded.resolve(pattern)), tuple(files), str(pair), split, read, ("lines",))
+        raise _unknown_languages(path, "news.de-en.{lang}")
+    split = source.split or split_in(path.name)
+    couples = aligned_files(path, pair)
+    for files in couples:
+        name = str(path if len(couples) == 1 else files[0])
+        yield Corpus(name, files, str(pair), split, LinePairs(*files, pair), ("lines",))
 
 
-def _tsv_pairs(path: Path, pair: Direction | None, split: Split) -> Corpus[Pair]:
+def _pair_file(path: Path, source: ParallelSource, wanted: _Wanted) -> Corpus:
+    form = format_by_ending(path, PARALLEL_ENDINGS) if source.format == "auto" else source.format
+    pair = _pair_named(source, path)
+    split = source.split or split_in(path.name)
+    fields = source.fields
+    if form in ("alma", "jsonl", "parquet") and (pair or not fields):
+        return _json_pairs(path, form, pair, split, fields)
+    if form in ("tmx", "xliff"):
+        return _marked_up_pairs(path, form, pair, split, wanted)
+    if form == "po":
+        return _catalogue(path, pair, split)
+    if form not in ("tsv", "csv", "alma", "jsonl", "parquet"):
+        formats = ", ".join(dict.fromkeys(PARALLEL_ENDINGS.values()))
+        raise UsageError(f"format '{form}' of {path} is not one of sentence pairs", hint=f"{formats}, lines or hub")
     # Not even a recipe with one pair of languages tells which of them is in the first column.
     if pair is None:
-        raise _unknown_languages(str(path), "news.de-en.tsv")
-    return Corpus(str(path), (path,), str(pair), split, partial(readers.read_tsv_pairs, path, pair), ("tsv",))
+        raise _unknown_languages(path, f"news.de-en{path.suffix}")
+    reader = (TsvPairs if form == "tsv" else CsvPairs).of(path, pair, fields)
+    return Corpus(str(path), (path,), str(pair), split, reader, (form, *(fields or ())))
 
 
-def _unknown_languages(path: str, example: str) -> UsageError:
+def _pair_named(source: ParallelSource, path: Path) -> Direction | None:
+    return Direction.parse(source.pair) if source.pair else pair_in(plain_name(path))
+
+
+def _unknown_languages(path: Path, example: str) -> UsageError:
     return UsageError(f"the languages of {path} are not known", hint=f"name it like {example}, or set its `pair`")
 
 
-def _json_pairs(path: Path, form: Format, pair: Direction | None, split: Split) -> Corpus[Pair]:
-    read = partial(readers.read_json_pairs, path, pair, directed=form == "alma" and split == "test")
-    return Corpus(str(path), (path,), str(pair) if pair else "by row", split, read, (form,))
+def _json_pairs(
+    path: Path, form: Format, pair: Direction | None, split: Split, fields: tuple[str, str] | None = None
+) -> Corpus:
+    shape = PairShape(pair, fields, directed=form == "alma" and split == "test")
+    reader = ParquetPairs(path, shape) if form == "parquet" else JsonPairs(path, shape)
+    return Corpus(str(path), (path,), str(pair) if pair else BY_ROW, split, reader, (form, *(fields or ())))
 
 
-def _hub_pairs(loaded: LoadedRecipe, source: ParallelSource) -> Corpus[Pair]:
+def _marked_up_pairs(path: Path, form: Format, pair: Direction | None, split: Split, wanted: _Wanted) -> Corpus:
+    directions = (pair,) if pair else wanted.pairs
+    reader = TmxPairs(path, directions) if form == "tmx" else XliffPairs(path, directions, pair)
+    how = (form, *map(str, directions))
+    return Corpus(str(path), (path,), str(pair) if pair else BY_ROW, split, reader, how)
+
+
+def _catalogue(path: Path, pair: Direction | None, split: Split) -> Corpus:
+    translated = translated_language(path)
+    if pair is None:
+        if translated is None or translated == "en":
+            raise _unknown_languages(path, "de.po")
+        pair = Direction("en", translated)  # in whose catalogues are the messages not in English?
+    elif translated == pair.source:
+        pair = pair.reverse
+    return Corpus(str(path), (path,), str(pair), split, PoPairs.of(path, pair), ("po",))
+
+
+def _hub_pairs(loaded: LoadedRecipe, source: ParallelSource) -> Corpus:
     location, files = _hub_location(loaded, source.path)
     pair = Direction.parse(source.pair) if source.pair else None
+    if source.fields and pair is None:
+        raise UsageError(f"the languages of data set {source.path} are not known", hint="set its `pair`")
     split = source.split or "train"
-    read = partial(readers.read_hub_pairs, location, source.config, split, pair)
-    how = ("hub", source.path, source.config or "")
-    return Corpus(location, files, str(pair) if pair else "by row", split, read, how)
+    # The published test sets are one configuration a direction.
+    shape = PairShape(pair, source.fields, directed=split == "test" and pair is not None)
+    reader = HubPairs(location, source.config, HUB_SPLIT[split], shape)
+    how = ("hub", source.path, source.config or "", *(source.fields or ()))
+    return Corpus(location, files, str(pair) if pair else BY_ROW, split, reader, how)
 
 
-def _mono_corpus(loaded: LoadedRecipe, source: MonoSource) -> Corpus[Document]:
+def _document_corpora(loaded: LoadedRecipe, source: MonoSource) -> list[Corpus]:
+    if source.path.startswith(PREFIX):
+        part = mono_preset(source.path, source.language)
+        return [Corpus(part.path, (), part.languages, part.split, part.reader, ("preset", source.path))]
     if source.format == "hub":
         location, files = _hub_location(loaded, source.path)
-        read = partial(readers.read_hub_documents, location, source.config, source.language, source.field)
+        hub_reader = HubDocuments(location, source.config, source.language, source.field)
         how = ("hub", source.path, source.config or "", source.field)
-        return Corpus(location, files, source.language, "train", read, how)
-    path = existing_file(loaded.resolve(source.path))
-    form = _format_by_ending(path, _MONO_ENDINGS) if source.format == "auto" else source.format
+        return [Corpus(location, files, source.language, "train", hub_reader, how)]
+    return [_document_file(file, source) for file in matching_files(loaded.resolve(source.path))]
+
+
+def _document_file(path: Path, source: MonoSource) -> Corpus:
+    form = format_by_ending(path, MONO_ENDINGS) if source.format == "auto" else source.format
+    field, language = source.field, source.language
+    if form == "oscar" and "field" not in source.model_fields_set:
+        field = _OSCAR_FIELD
+    reader: Reader
     if form == "text":
-        read = partial(readers.read_text_documents, path, source.language)
-    elif form == "jsonl":
-        read = partial(readers.read_json_documents, path, source.language, source.field)
+        reader = TextDocuments(path, language)
+    elif form in ("jsonl", "oscar"):
+        reader = JsonDocuments(path, language, field)
+    elif form == "parquet":
+        reader = ParquetDocuments(path, language, field)
     else:
-        raise UsageError(f"format '{form}' of {path} is not one of monolingual text", hint="text, jsonl or hub")
-    return Corpus(str(path), (path,), source.language, "train", read, (form, source.field))
+        hint = "text, jsonl, oscar, parquet or hub"
+        raise UsageError(f"format '{form}' of {path} is not one of monolingual text", hint=hint)
+    return Corpus(str(path), (path,), language, "train", reader, (form, field))
 
 
 def _hub_location(loaded: LoadedRecipe, path: str) -> tuple[str, tuple[Path, ...]]:
     """A dataset's id on the hub, or a directory of data files here with the files in it."""
     local = loaded.resolve(path)
-    if not local.is_dir():
+    if "://" in path or not is_folder(local):
         return path, ()
     return str(local), tuple(sorted(file for file in local.rglob("*") if file.is_file()))
 
 
-def _format_by_ending(path: Path, endings: dict[str, Format]) -> Format:
-    ending = Path(plain_name(path)).suffix
-    if ending in endings:
-        return endings[ending]
-    if endings is _MONO_ENDINGS and ending[1:] in LANGUAGES:
-        return "text"
-    raise UsageError(f"the ending of {path} does not tell its format", hint=f"{', '.join(endings)}, or set `format`")
+def _direction_or_none(text: str) -> Direction | None:
+    parts = text.split("-")
+    return Direction.parse(text) if len(parts) == 2 and all(len(part) == 2 for part in parts) else None
 
 
-def _split_in(name: str) -> Split:
-    match = _SPLIT_IN_NAME.search(name)
-    return _SPLIT_WORDS[match[1]] if match else "train"
-
-
-def _pair_in(name: str) -> Direction | None:
-    for source, target in _PAIR_IN_NAME.findall(name):
-        if source in LANGUAGES and target in LANGUAGES and source != target:
-            return Direction(source, target)
-    return None
-
-
-def _language_of(path: Path, recipe: Recipe) -> str:
-    named = {part for part in path.name.split(".") if part in LANGUAGES}
-    known = {source.language for source in recipe.data.mono.sources} | set(recipe.data.mono.mixture)
-    for choices in (named, known):
-        if len(choices) == 1:
-            return choices.pop()
-        if choices:
-            break
-    raise UsageError(f"the language of {path} is not known", hint="name the file like de.news.txt or mono.de.jsonl.zst")
+def _as_given(path: Path) -> str:
+    return str(path) if str(path).startswith(_NAMED) else str(path.absolute())

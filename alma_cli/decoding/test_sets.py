@@ -1,6 +1,6 @@
 """The recipe's test sets through a translator: one file a system and direction, with a note of what made it.
 
-translations/<system>/<direction>.txt    a line an example, in the order of data/parallel/test.jsonl
+translations/<system>/<direction>.txt    a line an example, in the order of data/parallel/test
 translations/<system>/<direction>.json   model, settings and hash of the sources
 """
 

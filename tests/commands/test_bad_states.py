@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from alma_cli.core.dataset import split_path
+from alma_cli.core.dataset import read_examples, split_path, write_examples
 from alma_cli.core.run import RUN_VERSION
 from tests.commands.conftest import fill, outcome
 from tests.tiny import byte_tokenizer, tiny_llama
@@ -104,15 +104,15 @@ def test_a_loss_that_explodes_in_a_validation_is_told_and_not_kept(prepared: Pat
 
 
 def test_an_empty_data_set_is_told(prepared: Path) -> None:
-    split_path(prepared / "runs/tiny/data", "parallel", "train").write_text("")
+    write_examples(split_path(prepared / "runs/tiny/data", "parallel", "train"), [])
 
-    failed(train(prepared), 3, "nothing to train on in runs/tiny/data/parallel/train.jsonl: the file is empty")
+    failed(train(prepared), 3, "nothing to train on in runs/tiny/data/parallel/train: it is empty")
 
 
 def test_targets_beyond_the_limit_are_counted_and_told(prepared: Path) -> None:
     lengths = [
-        len(json.loads(line)["target"].encode()) + 1  # a token a byte, and EOS
-        for line in split_path(prepared / "runs/tiny/data", "parallel", "train").read_text().splitlines()
+        len(example.target.encode()) + 1  # a token a byte, and EOS
+        for example in read_examples(split_path(prepared / "runs/tiny/data", "parallel", "train"))
     ]
     limit = sorted(lengths)[len(lengths) // 2]
 
@@ -231,10 +231,10 @@ def test_a_file_that_is_missing_in_the_only_checkpoint_is_named(name: str, begun
 def test_a_damaged_best_checkpoint_is_named_when_its_weights_are_needed(begun: Path) -> None:
     newest = checkpoints(begun)[-1]
     progress = json.loads((newest / "progress.json").read_text())
-    progress.update(best_step=2, best_loss=0.0)
+    progress.update(best_step=1, best_loss=0.0)  # a step that has no checkpoint, however late the run was killed
     (newest / "progress.json").write_text(json.dumps(progress))
 
-    failed(train(begun), 3, f"{STAGE}/checkpoints/step-000002/weights.safetensors is missing ({START_AGAIN})")
+    failed(train(begun), 3, f"{STAGE}/checkpoints/step-000001/weights.safetensors is missing ({START_AGAIN})")
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"version": 2', "[]", "null"])

@@ -203,7 +203,7 @@ def test_translations_are_in_the_order_of_their_sources(folder: Path) -> None:
         ("in.txt --model mute", 3, "mute has no usable tokenizer: "),
         ("in.txt --model torn", 3, "'torn/config.json' is not valid JSON: "),
         ("--output out.txt", 2, "--output needs an INPUT file"),
-        ("", 3, "no test examples in 'runs/tiny/data/parallel/test.jsonl'"),
+        ("", 3, "no test examples in 'runs/tiny/data/parallel/test'"),
         ("in.txt more.txt", 2, "got unexpected extra argument(s) (more.txt)"),
     ],
 )

@@ -22,7 +22,7 @@ from alma_cli.core.plan import StagePlan, plan_stage
 from alma_cli.core.recipe import Recipe
 from alma_cli.decoding.translator import Translator
 from alma_cli.errors import InputError, MachineError
-from tests.tiny import byte_tokenizer
+from tests.tiny import four_bit_llama, save_tiny_model
 
 DE_EN, EN_DE, DE_ZH, DE_JA = (Direction.parse(text) for text in ("de-en", "en-de", "de-zh", "de-ja"))
 WORDS = {"Hund": "dog", "Katze": "cat", "Haus": "house", "Baum": "tree", "Ware": "goods", "Wort": "word"}
@@ -36,27 +36,11 @@ Quality = Callable[[PreTrainedModel], float]
 @pytest.fixture
 def model_directory(tmp_path: Path) -> Path:
     """Random weights that write words of different lengths; hidden size 64, so that its matrices have 4-bit blocks."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=512,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    model = LlamaForCausalLM(config)
+    model = four_bit_llama()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    model.save_pretrained(tmp_path / "base")
-    byte_tokenizer().save_pretrained(tmp_path / "base")
-    return tmp_path / "base"
+    return save_tiny_model(tmp_path / "base", model)
 
 
 @pytest.fixture
@@ -83,8 +67,6 @@ def model_of(plan: StagePlan, method: str = "lora") -> PreTrainedModel:
     """A model as the stage trains it, with LoRA matrices that are not zero, dropout on."""
     model = load_model(plan.base, plan.precision, dtype=plan.precision.dtype, four_bit=method == "qlora")
     if method != "full":
-        for parameter in model.parameters():
-            parameter.requires_grad = False
         torch.manual_seed(1)
         model = add_lora(model, plan.settings)
         with torch.no_grad():
@@ -176,7 +158,7 @@ def test_the_quality_is_that_of_the_saved_model(method: str, metric: str, make_p
     settings = plan.recipe.decoding.model_copy(update={"beams": 1, "max_new_tokens": 12})
     saved = load_model(files, plan.precision, dtype=torch.float32).eval()
     translator = Translator(saved, plan.tokenizer, plan.text_format, settings, name="saved")
-    examples = spread_evenly(read_examples(tmp_path / "work/data/parallel/valid.jsonl"), 200)
+    examples = spread_evenly(read_examples(tmp_path / "work/data/parallel/valid"), 200)
     texts = [next(translator.translate([example.source], example.direction)).text for example in examples]
     assert len(set(texts)) > 3
     assert measured == pytest.approx(mean_score(texts, examples, "bleu" if metric == "bleu" else "chrf"))
@@ -250,7 +232,7 @@ def test_no_pairs_to_translate_says_where_they_come_from(make_plan: MakePlan, tm
     with pytest.raises(InputError) as caught:
         translation_quality(make_plan(valid=[]))
 
-    file = tmp_path / "work/data/parallel/valid.jsonl"
+    file = tmp_path / "work/data/parallel/valid"
     assert caught.value.message == (
         f"stages.parallel.validate_by = 'chrf' translates the pairs in '{file}', and there are none"
     )

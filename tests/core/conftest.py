@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from alma_cli.core.dataset import Document, Example, split_path, write_documents, write_examples
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Recipe
-from tests.tiny import byte_tokenizer
+from tests.tiny import four_bit_llama, save_tiny_model
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -61,20 +60,4 @@ def work(tmp_path: Path) -> Path:
 @pytest.fixture
 def qlora_model(tmp_path: Path) -> Path:
     """A model whose matrices have whole 4-bit blocks: hidden size 64."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=512,
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=2,
-    )
-    LlamaForCausalLM(config).save_pretrained(tmp_path / "qlora-model")
-    byte_tokenizer().save_pretrained(tmp_path / "qlora-model")
-    return tmp_path / "qlora-model"
+    return save_tiny_model(tmp_path / "qlora-model", four_bit_llama())

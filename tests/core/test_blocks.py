@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,7 +19,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from alma_cli.core.blocks import Blocks, TokenFile
-from alma_cli.core.dataset import Document, split_path, write_documents
+from alma_cli.core.dataset import Document, split_path, split_sha256, write_documents
 from alma_cli.core.examples import StepPlan, TextFormat, TokenizedExample, document_ids, shuffled
 from alma_cli.core.plan import plan_stage
 from alma_cli.core.stage import run_stage
@@ -32,15 +31,15 @@ ALMA, ALMA_BOS = TextFormat("alma", False), TextFormat("alma", True)
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
-def written(path: Path, texts: list[str]) -> Path:
-    write_documents(path, (Document("de", text) for text in texts))
+def written(path: Path, texts: list[str], shard_bytes: int | None = None) -> Path:
+    write_documents(path, (Document("de", text) for text in texts), shard_bytes)
     return path
 
 
 def token_file(
     path: Path, tokenizer: PreTrainedTokenizerBase | None = None, text_format: TextFormat = ALMA_BOS
 ) -> TokenFile:
-    return TokenFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), tokenizer or byte_tokenizer(), text_format)
+    return TokenFile(path, split_sha256(path), tokenizer or byte_tokenizer(), text_format)
 
 
 def files_beside(path: Path) -> list[str]:
@@ -48,7 +47,7 @@ def files_beside(path: Path) -> list[str]:
 
 
 def ended_at(file: TokenFile) -> dict[str, int]:
-    """The bytes and lines of text that the file's tokens are of."""
+    """The place in the text that the file's tokens end at."""
     place: dict[str, int] = json.loads(file.path.with_suffix(".json").read_text())["read"]
     return place
 
@@ -65,7 +64,7 @@ def in_memory(texts: list[str], block_tokens: int) -> list[TokenizedExample]:
 
 def test_documents_fill_blocks_with_eos_between_and_the_rest_is_counted(tmp_path: Path) -> None:
     # BOS abc EOS BOS de </s>-as-four-bytes EOS = 5 + 1 + 6 + 1 = 13 tokens: three blocks of 4, 1 token left over.
-    blocks = token_file(written(tmp_path / "train.jsonl", ["abc", "de</s>"])).blocks(4)
+    blocks = token_file(written(tmp_path / "train", ["abc", "de</s>"])).blocks(4)
 
     assert [byte_tokenizer().convert_ids_to_tokens(block.token_ids) for block in blocks] == [
         ["<s>", "a", "b", "c"],
@@ -77,7 +76,7 @@ def test_documents_fill_blocks_with_eos_between_and_the_rest_is_counted(tmp_path
 
 def test_blocks_of_many_documents_lose_no_token(tmp_path: Path) -> None:
     # 2,500 documents of 3 bytes with BOS and EOS are 12,500 tokens: 781 blocks of 16 and 4 tokens over.
-    blocks = token_file(written(tmp_path / "train.jsonl", ["abc"] * 2500)).blocks(16)
+    blocks = token_file(written(tmp_path / "train", ["abc"] * 2500)).blocks(16)
 
     assert ({len(block.token_ids) for block in blocks}, len(blocks), blocks.left_over) == ({16}, 781, 4)
     assert (blocks.tokens, blocks.target_tokens) == (781 * 16, 781 * 15)  # a block's first is predicted from nothing
@@ -87,13 +86,13 @@ def test_blocks_of_many_documents_lose_no_token(tmp_path: Path) -> None:
 def test_blocks_are_the_documents_in_their_order(tmp_path: Path) -> None:
     texts = [f"Žluťoučký {number} 你好\n\u2028 {'x' * (number % 70)}" for number in range(3000)]
 
-    blocks = token_file(written(tmp_path / "train.jsonl", texts)).blocks(32)
+    blocks = token_file(written(tmp_path / "train", texts)).blocks(32)
 
     assert list(blocks) == in_memory(texts, 32)
 
 
 def test_blocks_are_read_by_index_from_either_end_and_by_slice(tmp_path: Path) -> None:
-    blocks = token_file(written(tmp_path / "train.jsonl", ["abcdefgh"])).blocks(2)
+    blocks = token_file(written(tmp_path / "train", ["abcdefgh"])).blocks(2)
 
     every = list(blocks)
     assert len(every) == 5
@@ -108,14 +107,14 @@ def test_blocks_are_read_by_index_from_either_end_and_by_slice(tmp_path: Path) -
 
 @pytest.mark.parametrize(("texts", "left_over"), [([], 0), (["cat"], 5)])
 def test_text_without_a_full_block_has_none(tmp_path: Path, texts: list[str], left_over: int) -> None:
-    blocks = token_file(written(tmp_path / "train.jsonl", texts)).blocks(32)
+    blocks = token_file(written(tmp_path / "train", texts)).blocks(32)
 
     assert (len(blocks), list(blocks), bool(blocks), blocks.left_over) == (0, [], False, left_over)
     assert (blocks.tokens, blocks.target_tokens, blocks.largest_token_id) == (0, 0, 0)
 
 
 def test_a_vocabulary_over_two_bytes_takes_four(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc", "<extra_69999>"])
+    path = written(tmp_path / "train", ["abc", "<extra_69999>"])
     tokenizer = byte_tokenizer(adds_bos=False)
     tokenizer.add_tokens([f"<extra_{number}>" for number in range(70_000)])  # of plain words, not special
 
@@ -126,21 +125,20 @@ def test_a_vocabulary_over_two_bytes_takes_four(tmp_path: Path) -> None:
 
 
 def test_a_line_that_is_no_document_is_named(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"] * 3)
-    with path.open("a") as stream:
-        stream.write('{"language": "de", "te')
+    by_hand = tmp_path / "train.jsonl"
+    by_hand.write_text('{"language": "de", "text": "abc"}\n' * 3 + '{"language": "de", "te')
 
     with pytest.raises(InputError) as caught:
-        token_file(path).blocks(4)
+        token_file(tmp_path / "train").blocks(4)
 
-    assert str(caught.value) == f"{path} line 4 is not JSON (run `alma prepare` again)"
+    assert caught.value.message == f"{by_hand} line 4 is not JSON in UTF-8"
 
 
 # --- once, and as far as needed -----------------------------------------------------------------------------------
 
 
 def test_text_is_tokenised_once(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"] * 3000)
+    path = written(tmp_path / "train", ["abc"] * 3000)
     told: list[int] = []
     first = token_file(path).blocks(16, progress=told.append)
     assert told == [5000, 10_000, 15_000]
@@ -152,7 +150,7 @@ def test_text_is_tokenised_once(tmp_path: Path) -> None:
 
 
 def test_other_block_lengths_share_the_tokens(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"] * 100)
+    path = written(tmp_path / "train", ["abc"] * 100)
     token_file(path).blocks(16)
     told: list[int] = []
 
@@ -164,7 +162,7 @@ def test_other_block_lengths_share_the_tokens(tmp_path: Path) -> None:
 def test_only_what_is_needed_is_tokenised_and_more_is_added_later(tmp_path: Path) -> None:
     # A thousand documents of 5 tokens at a time are 312 blocks of 16.
     texts = [f"{number:03}" for number in range(1000)] * 3
-    path = written(tmp_path / "train.jsonl", texts)
+    path = written(tmp_path / "train", texts)
     expected = in_memory(texts, 16)
     few = token_file(path)
 
@@ -175,12 +173,12 @@ def test_only_what_is_needed_is_tokenised_and_more_is_added_later(tmp_path: Path
     assert (list(more), ended_at(few)["lines"]) == (expected[:400], 2000)
     assert list(blocks) == expected[:300]  # who has the file open sees what it saw
     every = token_file(path).blocks(16, most=9999)
-    assert (list(every), every.left_over) == (expected, 0)
+    assert (list(every), every.left_over) == (expected, 8)  # 15000 tokens are 937 blocks and 8 more
     assert list(token_file(path).blocks(16, most=300)) == expected[:300]  # whatever the file has by now
 
 
 def test_the_left_over_tokens_do_not_depend_on_earlier_runs(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"] * 7)  # 35 tokens: two blocks of 16 and 3 tokens
+    path = written(tmp_path / "train", ["abc"] * 7)  # 35 tokens: two blocks of 16 and 3 tokens
     limited = token_file(path)
 
     assert [limited.blocks(16, most=most).left_over for most in (1, 2, 3)] == [0, 0, 3]
@@ -194,7 +192,7 @@ def test_the_left_over_tokens_do_not_depend_on_earlier_runs(tmp_path: Path) -> N
 def test_another_tokenizer_or_format_has_its_own_tokens(
     tmp_path: Path, tokenizer: PreTrainedTokenizerBase, text_format: TextFormat
 ) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc :)"] * 10)
+    path = written(tmp_path / "train", ["abc :)"] * 10)
     file = token_file(path)
     before = list(file.blocks(4))
 
@@ -206,7 +204,7 @@ def test_another_tokenizer_or_format_has_its_own_tokens(
 
 
 def test_a_tokenizer_is_the_same_after_use(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"])
+    path = written(tmp_path / "train", ["abc"])
     tokenizer = byte_tokenizer()
     before = token_file(path, tokenizer).path
     tokenizer(["abc", "d"], padding=True, truncation=True, max_length=2, split_special_tokens=True)
@@ -215,9 +213,9 @@ def test_a_tokenizer_is_the_same_after_use(tmp_path: Path) -> None:
 
 
 def test_the_tokens_of_other_text_are_deleted_and_not_read(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", ["abc"] * 10)
+    path = written(tmp_path / "train", ["abc"] * 10)
     held = token_file(path).blocks(10)
-    valid = token_file(written(tmp_path / "valid.jsonl", ["xyz"]))
+    valid = token_file(written(tmp_path / "valid", ["xyz"]))
     valid.blocks(5)
     written(path, ["abd"] * 10)
 
@@ -232,7 +230,7 @@ def test_the_tokens_of_other_text_are_deleted_and_not_read(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("damage", ["", "{", '{"version": 0}', "[]"])
 def test_a_damaged_state_is_done_again(tmp_path: Path, damage: str) -> None:
-    file = token_file(written(tmp_path / "train.jsonl", ["abc"] * 10))
+    file = token_file(written(tmp_path / "train", ["abc"] * 10))
     expected = list(file.blocks(10))
     file.path.with_suffix(".json").write_text(damage)
 
@@ -241,7 +239,7 @@ def test_a_damaged_state_is_done_again(tmp_path: Path, damage: str) -> None:
 
 
 def test_tokens_that_the_disk_lost_are_made_again(tmp_path: Path) -> None:
-    file = token_file(written(tmp_path / "train.jsonl", ["abc"] * 10))
+    file = token_file(written(tmp_path / "train", ["abc"] * 10))
     expected = list(file.blocks(10))
     file.path.write_bytes(file.path.read_bytes()[:20])
 
@@ -251,25 +249,32 @@ def test_tokens_that_the_disk_lost_are_made_again(tmp_path: Path) -> None:
 # --- killed, and a full disk --------------------------------------------------------------------------------------
 
 TOKENISE = (
-    "import sys, hashlib\n"
+    "import sys\n"
     "from pathlib import Path\n"
     "from alma_cli.core.blocks import TokenFile\n"
+    "from alma_cli.core.dataset import split_sha256\n"
     "from alma_cli.core.examples import TextFormat\n"
     "from tests.tiny import byte_tokenizer\n"
     "path = Path(sys.argv[1])\n"
-    "sha256 = hashlib.sha256(path.read_bytes()).hexdigest()\n"
-    "TokenFile(path, sha256, byte_tokenizer(), TextFormat('alma', True)).blocks(512)\n"
+    "TokenFile(path, split_sha256(path), byte_tokenizer(), TextFormat('alma', True)).blocks(512)\n"
 )
 
 
 def long_texts() -> list[str]:
-    """24,000 short documents: 24 chunks, of which the 16th leaves a state behind."""
+    """24,000 short documents, 790 kB as JSON: 24 chunks, of which the 16th leaves a state behind."""
     return [f"{number % 97}" for number in range(24_000)]
 
 
-def test_a_killed_pass_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
-    path = written(tmp_path / "killed" / "train.jsonl", long_texts())
-    whole = token_file(Path(shutil.copy(path, tmp_path / "train.jsonl")))
+@pytest.mark.parametrize(
+    ("shard_bytes", "kept_at", "ends_at"),
+    # A document takes 32.9 bytes: 3,040 of them fill a shard, and 16,000 are five shards and 800 documents.
+    [(None, (0, 16_000), (0, 24_000)), (100_000, (5, 800), (7, 2720))],
+)
+def test_a_killed_pass_goes_on_and_gives_the_same_bytes(
+    tmp_path: Path, shard_bytes: int | None, kept_at: tuple[int, int], ends_at: tuple[int, int]
+) -> None:
+    path = written(tmp_path / "killed" / "train", long_texts(), shard_bytes)
+    whole = token_file(Path(shutil.copytree(path, tmp_path / "train")))
     whole.blocks(512)
     file = token_file(path)
     process = subprocess.Popen([sys.executable, "-c", TOKENISE, str(path)], cwd=REPOSITORY, env=os.environ)
@@ -280,12 +285,13 @@ def test_a_killed_pass_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
 
     assert process.wait() == -signal.SIGKILL
     kept = ended_at(file)
-    assert kept["lines"] == 16_000
+    assert (kept["shard"], kept["lines"]) == kept_at
     told: list[int] = []
     file.blocks(512, progress=told.append)
     assert len(told) == 8
     assert file.path.read_bytes() == whole.path.read_bytes()
-    assert ended_at(file) == {"bytes": path.stat().st_size, "lines": 24_000}
+    end = ended_at(file)
+    assert (end["shard"], end["lines"]) == ends_at
 
 
 @pytest.mark.parametrize("moment", ["tokenising", "training"])
@@ -338,7 +344,7 @@ def test_starting_a_stage_afresh_tokenises_nothing_again(make_recipe: MakeRecipe
 
 def test_a_full_disk_names_the_file_and_the_pass_goes_on_later(tmp_path: Path) -> None:
     # A limit on the size of files stops a write in the middle, as a full disk does; the tokens take 2 bytes each.
-    path = written(tmp_path / "train.jsonl", ["abc"] * 20_000)
+    path = written(tmp_path / "train", ["abc"] * 20_000)
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (190_000, 190_000))\n"
     limited = TOKENISE.replace("path = ", limit + "path = ")  # once all is imported
 
@@ -353,7 +359,7 @@ def test_a_full_disk_names_the_file_and_the_pass_goes_on_later(tmp_path: Path) -
 
 
 def test_two_processes_at_once_leave_one_file(tmp_path: Path) -> None:
-    path = written(tmp_path / "train.jsonl", long_texts())
+    path = written(tmp_path / "train", long_texts())
     both = [
         subprocess.Popen([sys.executable, "-c", TOKENISE, str(path)], cwd=REPOSITORY, env=os.environ) for _ in range(2)
     ]
@@ -372,9 +378,8 @@ def test_two_processes_at_once_leave_one_file(tmp_path: Path) -> None:
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A work directory with 50 MB of text."""
     work = tmp_path_factory.mktemp("long")
-    text = "Die Ware hat im letzten Jahr gekostet, was sie wert war. " * 40
-    written(split_path(work / "data", "mono", "train"), [f"{number} {text}" for number in range(22_000)])
-    assert split_path(work / "data", "mono", "train").stat().st_size > 50e6
+    text = "Die Ware hat im letzten Jahr gekostet, was sie wert war. " * 40  # 2,280 bytes
+    written(split_path(work / "data", "mono", "train"), [f"{number} {text}" for number in range(22_000)], 20_000_000)
     return work
 
 
@@ -394,10 +399,10 @@ def test_planning_a_short_run_over_a_long_text_tokenises_only_its_beginning(
 def test_tokenising_a_long_text_takes_little_memory(long_file: Path) -> None:
     # As tuples in a list, 50 million tokens would be 400 MB of pointers alone.
     program = (
-        f"{TOKENISE.replace('path.read_bytes()', 'bytes(8)').rpartition('TokenFile')[0]}"
+        f"{TOKENISE.rpartition('TokenFile')[0]}"
         "high = lambda: next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM')) // 1024\n"
         "before = high()\n"
-        "blocks = TokenFile(path, sha256, byte_tokenizer(), TextFormat('alma', True)).blocks(512)\n"
+        "blocks = TokenFile(path, split_sha256(path), byte_tokenizer(), TextFormat('alma', True)).blocks(512)\n"
         "print(len(blocks), high() - before)\n"
     )
     file = split_path(long_file / "data", "mono", "train")

@@ -289,8 +289,6 @@ def test_a_validation_does_not_cut_the_gradient_through_four_bit_layers(qlora_mo
     precision = precision_of("bf16")
     files = ModelFiles("tiny", qlora_model)
     model = load_model(files, precision, dtype=precision.dtype, four_bit=True)
-    for parameter in model.parameters():
-        parameter.requires_grad = False
     model = add_lora(model, StageSettings(method="qlora", lora_dropout=0.0))
     use_kernels(model)
     layout = choose_layout(model)

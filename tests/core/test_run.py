@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from alma_cli.core.dataset import split_path, write_examples
 from alma_cli.core.loop import StepReport, random_state
 from alma_cli.core.plan import plan_stage
 from alma_cli.core.recipe import Recipe
@@ -18,7 +19,7 @@ from alma_cli.core.run import Checkpoint, Progress, StageDirectory
 from alma_cli.core.stage import Finished, Resumed, StageEvent, run_stage
 from alma_cli.core.trained import TrainedWeights, adamw
 from alma_cli.errors import Interrupted, MachineError, UsageError
-from tests.core.conftest import MakeRecipe
+from tests.core.conftest import PAIRS, MakeRecipe
 from tests.tiny import tiny_llama
 
 
@@ -184,8 +185,7 @@ def test_a_run_with_other_settings_is_not_resumed(make_recipe: MakeRecipe, work:
 def test_a_run_over_other_data_is_not_resumed(make_recipe: MakeRecipe, work: Path) -> None:
     recipe = make_recipe(parallel={"method": "lora"})
     train_until(3, recipe, work)
-    file = work / "data" / "parallel" / "train.jsonl"
-    file.write_text(file.read_text().replace("dog", "hound"))
+    write_examples(split_path(work / "data", "parallel", "train"), PAIRS[1:30])
 
     with pytest.raises(UsageError, match="holds a run with other settings: data_sha256 was '"):
         train(recipe, work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
 from alma_cli.core.stage import Finished, StageEvent, ValidationReport, run_stage
 from alma_cli.errors import InputError, UsageError
-from tests.core.conftest import MakeRecipe
+from tests.core.conftest import PAIRS, MakeRecipe
 
 FP32 = precision_of("fp32")
 FAST = {"learning_rate": 3e-2, "schedule": "constant", "max_steps": 12}
@@ -241,7 +242,7 @@ def test_validations_are_spread_over_the_run_and_end_it(
 
 
 def test_without_a_validation_split_the_last_weights_are_saved(make_recipe: MakeRecipe, work: Path) -> None:
-    split_path(work / "data", "parallel", "valid").unlink()
+    shutil.rmtree(split_path(work / "data", "parallel", "valid"))
 
     events = train(make_recipe(parallel={"method": "lora"}), "parallel", work)
 
@@ -251,8 +252,8 @@ def test_without_a_validation_split_the_last_weights_are_saved(make_recipe: Make
 
 
 def test_the_manifest_says_what_was_done(make_recipe: MakeRecipe, tiny_model: Path, work: Path) -> None:
-    with split_path(work / "data", "parallel", "train").open("a") as stream:
-        stream.write(json.dumps({"direction": "de-en", "source": "Hund " * 80, "target": "dog"}) + "\n")
+    too_long = Example(Direction("de", "en"), "Hund " * 80, "dog")
+    write_examples(split_path(work / "data", "parallel", "train"), [*PAIRS[:30], too_long])
 
     events = train(make_recipe(parallel={"method": "lora"}), "parallel", work)
 
@@ -310,7 +311,7 @@ def test_missing_data_says_how_to_prepare_it(make_recipe: MakeRecipe, tmp_path: 
     with pytest.raises(InputError) as caught:
         plan_stage(make_recipe(parallel={}), "parallel", tmp_path)
 
-    assert caught.value.message == f"no training data in {tmp_path / 'data' / 'parallel' / 'train.jsonl'}"
+    assert caught.value.message == f"no training data in {tmp_path / 'data' / 'parallel' / 'train'}"
     assert caught.value.hint == "run `alma prepare --stage parallel` first"
 
 
@@ -334,23 +335,26 @@ def test_too_little_text_for_a_block_says_so(make_recipe: MakeRecipe, work: Path
 
 
 def test_an_empty_file_says_so(make_recipe: MakeRecipe, work: Path) -> None:
-    file = split_path(work / "data", "parallel", "train")
-    file.write_text("")
+    split = split_path(work / "data", "parallel", "train")
+    write_examples(split, [])
 
     with pytest.raises(InputError) as caught:
         plan_stage(make_recipe(parallel={}), "parallel", work)
 
-    assert str(caught.value) == f"nothing to train on in {file}: the file is empty"
+    assert str(caught.value) == f"nothing to train on in {split}: it is empty"
 
 
 def test_a_damaged_line_is_named(make_recipe: MakeRecipe, work: Path) -> None:
-    file = split_path(work / "data", "parallel", "train")
-    file.write_text(file.read_text() + '{"direction": "de-')
+    split = split_path(work / "data", "parallel", "train")
+    shutil.rmtree(split)
+    split.with_suffix(".jsonl").write_text(
+        '{"direction": "de-en", "source": "Hund", "target": "dog"}\n{"direction": "de-'
+    )
 
     with pytest.raises(InputError) as caught:
         plan_stage(make_recipe(parallel={}), "parallel", work)
 
-    assert str(caught.value) == f"{file} line 31 is not JSON (run `alma prepare` again)"
+    assert caught.value.message == f"{split}.jsonl line 2 is not JSON in UTF-8"
 
 
 def test_lora_targets_that_the_model_has_not_are_named(make_recipe: MakeRecipe, work: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,20 @@ import pytest
 from alma_cli.core.dataset import Example, Manifest, read_documents, read_examples, split_path
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import LoadedRecipe, Recipe
-from alma_cli.data.prepare import prepare_stage
+from alma_cli.data.prepare import Means, prepare_stage
 from alma_cli.errors import InputError, UsageError
+from tests.data.conftest import MakeRecipe, sentences, write_tsv, written
+from tests.tiny import byte_tokenizer
 
-MakeRecipe = Callable[..., LoadedRecipe]
 DE_EN, EN_DE = Direction("de", "en"), Direction("en", "de")
 
 
-def write_tsv(path: Path, rows: Iterable[tuple[str, str]]) -> Path:
-    path.write_text("".join(f"{source}\t{target}\n" for source, target in rows), encoding="utf-8")
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose tokens are bytes."""
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    byte_tokenizer().backend_tokenizer.save(str(path))
     return path
-
-
-def sentences(count: int) -> list[tuple[str, str]]:
-    return [(f"Der Satz mit der Nummer {i}", f"The sentence with the number {i}") for i in range(count)]
-
-
-def words(texts: Iterable[str]) -> list[int]:
-    return [len(text.split()) for text in texts]
 
 
 def write_alma(
@@ -43,13 +39,13 @@ def write_alma(
 
 
 def test_one_training_pair_serves_both_directions_in_corpus_order(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    write_tsv(tmp_path / "a.de-en.tsv", sentences(2))
+    write_tsv(tmp_path / "a.de-en.tsv", [("Der Hund bellt", "The dog barks"), ("Es regnet", "It rains")])
     prepare_stage(make_recipe({"path": "a.de-en.tsv"}), "parallel", tmp_path / "data")
     assert read_examples(split_path(tmp_path / "data", "parallel", "train")) == [
-        Example(DE_EN, "Der Satz mit der Nummer 0", "The sentence with the number 0"),
-        Example(EN_DE, "The sentence with the number 0", "Der Satz mit der Nummer 0"),
-        Example(DE_EN, "Der Satz mit der Nummer 1", "The sentence with the number 1"),
-        Example(EN_DE, "The sentence with the number 1", "Der Satz mit der Nummer 1"),
+        Example(DE_EN, "Der Hund bellt", "The dog barks"),
+        Example(EN_DE, "The dog barks", "Der Hund bellt"),
+        Example(DE_EN, "Es regnet", "It rains"),
+        Example(EN_DE, "It rains", "Es regnet"),
     ]
 
 
@@ -98,8 +94,10 @@ def test_training_loses_duplicates_and_test_sentences_and_every_pair_is_accounte
 
 
 def test_held_out_pairs_are_in_train_in_no_direction(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    write_tsv(tmp_path / "a.de-en.tsv", [*sentences(100), ("Der Satz mit der Nummer 7", "Sentence seven of them all")])
-    recipe = make_recipe({"path": "a.de-en.tsv"}, held_out_pairs=200)
+    pairs = sentences(100)
+    other_words = [(source, f"In other words: {target}") for source, target in pairs]
+    write_tsv(tmp_path / "a.de-en.tsv", [*pairs, *other_words])
+    recipe = make_recipe({"path": "a.de-en.tsv"}, held_out_pairs=5, filters={"targets_per_source": 2})
     prepared = prepare_stage(recipe, "parallel", tmp_path / "data")
     train = read_examples(split_path(tmp_path / "data", "parallel", "train"))
     valid = read_examples(split_path(tmp_path / "data", "parallel", "valid"))
@@ -107,7 +105,8 @@ def test_held_out_pairs_are_in_train_in_no_direction(make_recipe: MakeRecipe, tm
     assert not {e.source for e in train} & {e.source for e in valid}
     (report,) = prepared.manifest.sources
     assert report.dropped["held_out"] == 5
-    assert report.read == report.kept + sum(report.dropped.values()) == 101
+    assert report.dropped["in_test_or_valid"] > 0
+    assert report.read == report.kept + sum(report.dropped.values()) == 200
 
 
 def test_a_valid_source_leaves_the_training_data_whole(make_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -118,20 +117,21 @@ def test_a_valid_source_leaves_the_training_data_whole(make_recipe: MakeRecipe, 
     assert (counts["train"]["examples"], counts["valid"]["examples"]) == (200, 2)
 
 
-def test_tokens_are_counted_by_direction_and_side(make_recipe: MakeRecipe, tmp_path: Path) -> None:
-    write_tsv(tmp_path / "a.de-en.tsv", [("eins zwei", "one two three"), ("vier", "four")])
+def test_tokens_are_counted_by_direction_and_side(make_recipe: MakeRecipe, tmp_path: Path, tokenizer: Path) -> None:
+    write_tsv(tmp_path / "a.de-en.tsv", [("eins zwei", "one two"), ("vier", "four!")])
     recipe = make_recipe({"path": "a.de-en.tsv"})
-    with_tokens = prepare_stage(recipe, "parallel", tmp_path / "data", count_tokens=words)
-    assert with_tokens.manifest.stages["parallel"]["train"] == {
-        "examples": 4,
-        "tokens": {"source": 7, "target": 7},
-        "directions": {
-            "de-en": {"examples": 2, "tokens": {"source": 3, "target": 4}},
-            "en-de": {"examples": 2, "tokens": {"source": 4, "target": 3}},
-        },
+    with_tokens = prepare_stage(recipe, "parallel", tmp_path / "data", means=Means(tokenizer))
+    train = with_tokens.manifest.stages["parallel"]["train"]
+    assert (train["examples"], train["tokens"]) == (4, {"source": 25, "target": 25})
+    assert train["directions"] == {
+        "de-en": {"examples": 2, "tokens": {"source": 13, "target": 12}},
+        "en-de": {"examples": 2, "tokens": {"source": 12, "target": 13}},
     }
-    without = prepare_stage(recipe, "parallel", tmp_path / "data")
-    assert without.manifest.stages["parallel"]["train"]["tokens"] is None
+    assert sum(count for _, count in train["histograms"]["source_tokens"]) == 2
+    without = prepare_stage(recipe, "parallel", tmp_path / "data").manifest.stages["parallel"]["train"]
+    assert without["tokens"] is None
+    assert without["directions"]["de-en"] == {"examples": 2, "tokens": None}
+    assert without["histograms"].keys() == {"source_characters", "target_characters"}
 
 
 def test_a_direction_without_training_data_is_a_warning(make_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -149,14 +149,15 @@ def test_rows_of_our_own_format_are_read_back_whatever_their_direction(make_reci
     write_tsv(tmp_path / "a.de-en.tsv", sentences(3))
     first = make_recipe({"path": "a.de-en.tsv"})
     prepare_stage(first, "parallel", tmp_path / "data")
-    again = make_recipe({"path": "data/parallel/train.jsonl"})
+    again = make_recipe({"path": "data/parallel/train/*.jsonl.zst"})
     prepared = prepare_stage(again, "parallel", tmp_path / "again")
     assert prepared.manifest.sources[0].dropped == {"duplicate": 3}
-    written = [split_path(tmp_path / folder, "parallel", "train").read_bytes() for folder in ("data", "again")]
-    assert written[0] == written[1]
+    assert written(tmp_path / "data/parallel/train") == written(tmp_path / "again/parallel/train")
 
 
-def test_the_same_sources_are_not_prepared_twice(make_recipe: MakeRecipe, tmp_path: Path) -> None:
+def test_the_same_sources_are_not_prepared_twice(
+    make_recipe: MakeRecipe, tmp_path: Path, tokenizer: Path
+) -> None:
     source = write_tsv(tmp_path / "a.de-en.tsv", sentences(3))
     recipe, data = make_recipe({"path": "a.de-en.tsv"}), tmp_path / "data"
     first = prepare_stage(recipe, "parallel", data)
@@ -164,33 +165,27 @@ def test_the_same_sources_are_not_prepared_twice(make_recipe: MakeRecipe, tmp_pa
     assert (first.unchanged, second.unchanged) == (False, True)
     assert second.manifest == first.manifest
     assert not prepare_stage(recipe, "parallel", data, resume=False).unchanged
-    split_path(data, "parallel", "valid").unlink()
+    shutil.rmtree(split_path(data, "parallel", "valid"))
     assert not prepare_stage(recipe, "parallel", data).unchanged
     write_tsv(source, sentences(4))
     assert not prepare_stage(recipe, "parallel", data).unchanged
     assert not prepare_stage(make_recipe({"path": "a.de-en.tsv"}, held_out_pairs=1), "parallel", data).unchanged
-    assert not prepare_stage(recipe, "parallel", data, count_tokens=words).unchanged
+    assert not prepare_stage(recipe, "parallel", data, means=Means(tokenizer)).unchanged
 
 
-def test_an_interruption_leaves_no_manifest_of_other_files(
-    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_leaves_no_manifest_of_other_files(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     recipe, data = make_recipe({"path": "a.de-en.tsv"}), tmp_path / "data"
     write_tsv(tmp_path / "a.de-en.tsv", sentences(3))
     prepare_stage(recipe, "parallel", data)
     write_tsv(tmp_path / "a.de-en.tsv", sentences(4))
-    with monkeypatch.context() as patch:
-        patch.setattr("alma_cli.data.prepare.write_examples", _disk_full)
-        with pytest.raises(OSError, match="disk full"):
-            prepare_stage(recipe, "parallel", data)
+    (data / "parallel/train.jsonl").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        prepare_stage(recipe, "parallel", data)
     manifest = Manifest.load(data)
     assert manifest is not None
     assert manifest.stages == manifest.fingerprints == {}
+    (data / "parallel/train.jsonl").rmdir()
     assert not prepare_stage(recipe, "parallel", data).unchanged
-
-
-def _disk_full(path: Path, examples: object) -> None:
-    raise OSError("disk full")
 
 
 def test_an_unusable_manifest_is_replaced_only_when_asked(make_recipe: MakeRecipe, tmp_path: Path) -> None:
@@ -269,20 +264,25 @@ def test_a_stage_without_sources_is_an_error(make_recipe: MakeRecipe, tmp_path: 
         prepare_stage(make_recipe(), "parallel", tmp_path / "data")
 
 
-def test_documents_are_written_with_their_language_and_held_out(make_mono_recipe: MakeRecipe, tmp_path: Path) -> None:
-    (tmp_path / "mono.de.txt").write_text("".join(f"Zeile {i}\n\nZeile {i}\n" for i in range(40)))
+def test_documents_are_written_with_their_language_and_held_out(
+    make_mono_recipe: MakeRecipe, tmp_path: Path, tokenizer: Path
+) -> None:
+    texts = [german for german, _ in sentences(40)]
+    (tmp_path / "mono.de.txt").write_text("".join(f"{text}\n\n{text}\n" for text in texts), encoding="utf-8")
     recipe = make_mono_recipe({"path": "mono.de.txt", "language": "de"})
-    prepared = prepare_stage(recipe, "mono", tmp_path / "data", count_tokens=words)
+    prepared = prepare_stage(recipe, "mono", tmp_path / "data", means=Means(tokenizer))
     (report,) = prepared.manifest.sources
     assert (report.read, report.kept) == (120, 38)
     assert report.dropped == {"empty": 40, "duplicate": 40, "held_out": 2}
-    assert prepared.manifest.stages["mono"]["train"] == {
-        "documents": 38,
-        "tokens": 76,
-        "languages": {"de": {"documents": 38, "tokens": 76}},
-    }
-    texts = [document.text for document in read_documents(split_path(tmp_path / "data", "mono", "train"))]
-    assert texts == sorted(texts, key=lambda text: int(text.split()[1]))
+    train, valid = (
+        [document.text for document in read_documents(split_path(tmp_path / "data", "mono", split))]
+        for split in ("train", "valid")
+    )
+    counts = prepared.manifest.stages["mono"]["train"]
+    assert (counts["documents"], counts["probabilities"]) == (38, {"de": 1.0})
+    assert counts["languages"] == {"de": {"documents": 38, "tokens": sum(len(text.encode()) for text in train)}}
+    assert train == [text for text in texts if text not in valid]
+    assert len(valid) == 2
 
 
 def test_the_paper_s_parallel_data_is_read_whole(shared_data: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("nothing --ref ref.de-en.en", 3, "no translations in 'nothing' (expected <direction>.txt or "),
         ("tests", 3, "there is nothing to score (give the systems' files or directories beside the reference set)"),
         ("A --ref tests --direction en-de", 3, "there is nothing to score (A en-de is not scored: "),
-        ("", 3, "no test examples in 'runs/tiny/data/parallel/test.jsonl' (run `alma prepare` first)"),
+        ("", 3, "no test examples in 'runs/tiny/data/parallel/test' (run `alma prepare` first)"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_in_one_line(
