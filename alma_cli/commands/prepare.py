@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,7 +90,7 @@ def prepare(
     if show:
         show_data(loaded.recipe, stages, work, show, as_json=as_json)
     elif as_json:
-        console.result_json(asdict(prepared[-1].manifest))
+        console.result_json(prepared[-1].manifest.as_json())
     else:
         for one in prepared:
             console.prepared(one.manifest, one.stage)

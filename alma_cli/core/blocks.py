@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 TOKENS_VERSION = 2
 
 # What the tokenizer gets at a time: enough for all its threads, and little memory (it needs 100 bytes a token).
-_CHUNK_DOCUMENTS, _CHUNK_BYTES = 1000, 2**20
+_CHUNK_DOCUMENTS, _CHUNK_BYTES = 1000, 2**19
 # After so many chunks, a few seconds' work, the disk has all that is written and knows how far that is.
 _CHUNKS_A_STATE = 16
 

@@ -96,11 +96,15 @@ class Manifest:
                 of_stage[reason] = of_stage.get(reason, 0) + count
         return counts
 
+    def as_json(self) -> dict[str, Any]:
+        """What is in the file."""
+        return {**asdict(self), "steps": self.steps}
+
     def save(self, directory: Path) -> None:
         """Write `manifest.json`, complete or not at all."""
         for report in self.sources:
             assert report.read == report.kept + sum(report.dropped.values()), f"{report=}"
-        text = json.dumps({**asdict(self), "steps": self.steps}, ensure_ascii=False, indent=1) + "\n"
+        text = json.dumps(self.as_json(), ensure_ascii=False, indent=1) + "\n"
         write_atomically(directory / "manifest.json", text)
 
     @classmethod

@@ -73,7 +73,8 @@ class Account:
 
 
 def short(sample: Sample) -> Sample:
-    """The sample, of a long text its beginning."""
-    if len(sample.text) <= _SAMPLE_CHARACTERS:
-        return sample
-    return Sample(sample.place, sample.text[: _SAMPLE_CHARACTERS - 1] + "…", sample.file)
+    """The sample as it can be written: of a long text the beginning, half a character as its number."""
+    text = sample.text[: _SAMPLE_CHARACTERS + 1]
+    if len(text) > _SAMPLE_CHARACTERS:
+        text = text[: _SAMPLE_CHARACTERS - 1] + "…"
+    return Sample(sample.place, text.encode("utf-8", "backslashreplace").decode(), sample.file)

@@ -61,11 +61,11 @@ def prepare_pairs(
         selections[split] = selection = Selection(cleaned)
         if split != "test":
             selection.drop_duplicates()
-        if split != "train":
+        if split != "train" and loaded.recipe.data.decontamination.enabled:
             held_out.add(split, selection.pairs())
     train = selections["train"]
-    train.drop_beyond_caps(settings.filters)
     train.drop_near_duplicates(settings.filters)
+    train.drop_beyond_caps(settings.filters)
     if "valid" not in splits:
         selections["valid"] = _held_out(train, settings.held_out_pairs, seed, held_out)
     counts: dict[str, dict[str, Any]] = {}

@@ -7,6 +7,7 @@ REASONS: dict[str, str] = {
     "invalid_json": "a line that is not JSON",
     "missing_field": "a record without the texts it should have, or with something else in their place",
     "invalid_csv": "a line that is not CSV",
+    "invalid_po": "an entry that is not in the form of PO files",
     "wrong_columns": "a line that has not the columns it should have",
     "too_long_record": "a record that is longer than a reader takes into memory",
     "unknown_entity": "an XML entity that the file's own rules would have to explain",

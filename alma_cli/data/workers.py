@@ -79,6 +79,7 @@ def _begin() -> None:
     """A worker's first act: Ctrl-C is its parent's to see, and without a parent it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up_process()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processors are shared out already
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -124,3 +124,20 @@ def make_mono_recipe(tmp_path: Path) -> MakeRecipe:
         return LoadedRecipe(recipe=Recipe.model_validate(content), origin="test", directory=tmp_path)
 
     return make
+
+
+@pytest.fixture
+def make_whole_recipe(tmp_path: Path) -> MakeRecipe:
+    """A recipe of both stages, with the content of its table `data`."""
+
+    def make(mono: dict[str, Any], parallel: dict[str, Any], **data: Any) -> LoadedRecipe:
+        content = {
+            "name": "test",
+            "model": "tiny",
+            "directions": ("de-en", "en-de"),
+            "data": {"mono": mono, "parallel": parallel, **data},
+            "stages": {"mono": {}, "parallel": {}},
+        }
+        return LoadedRecipe(recipe=Recipe.model_validate(content), origin="test", directory=tmp_path)
+
+    return make

@@ -95,8 +95,8 @@ def test_training_loses_duplicates_and_test_sentences_and_every_pair_is_accounte
 
 def test_held_out_pairs_are_in_train_in_no_direction(make_recipe: MakeRecipe, tmp_path: Path) -> None:
     pairs = sentences(100)
-    other_words = [(source, f"In other words: {target}") for source, target in pairs]
-    write_tsv(tmp_path / "a.de-en.tsv", [*pairs, *other_words])
+    mistaken = [(source, target) for (source, _), (_, target) in zip(pairs, [*pairs[1:], pairs[0]], strict=True)]
+    write_tsv(tmp_path / "a.de-en.tsv", [*pairs, *mistaken])
     recipe = make_recipe({"path": "a.de-en.tsv"}, held_out_pairs=5, filters={"targets_per_source": 2})
     prepared = prepare_stage(recipe, "parallel", tmp_path / "data")
     train = read_examples(split_path(tmp_path / "data", "parallel", "train"))
@@ -105,7 +105,8 @@ def test_held_out_pairs_are_in_train_in_no_direction(make_recipe: MakeRecipe, tm
     assert not {e.source for e in train} & {e.source for e in valid}
     (report,) = prepared.manifest.sources
     assert report.dropped["held_out"] == 5
-    assert report.dropped["in_test_or_valid"] > 0
+    assert report.dropped["in_test_or_valid"] > 5
+    assert {e.target for e in train if e.direction == DE_EN}.isdisjoint(e.target for e in valid)
     assert report.read == report.kept + sum(report.dropped.values()) == 200
 
 
@@ -127,7 +128,7 @@ def test_tokens_are_counted_by_direction_and_side(make_recipe: MakeRecipe, tmp_p
         "de-en": {"examples": 2, "tokens": {"source": 13, "target": 12}},
         "en-de": {"examples": 2, "tokens": {"source": 12, "target": 13}},
     }
-    assert sum(count for _, count in train["histograms"]["source_tokens"]) == 2
+    assert train["histograms"]["source_tokens"] == {"edges": [0, 1, 2, 4, 8, 16], "counts": [0, 0, 0, 1, 1]}
     without = prepare_stage(recipe, "parallel", tmp_path / "data").manifest.stages["parallel"]["train"]
     assert without["tokens"] is None
     assert without["directions"]["de-en"] == {"examples": 2, "tokens": None}
@@ -155,9 +156,7 @@ def test_rows_of_our_own_format_are_read_back_whatever_their_direction(make_reci
     assert written(tmp_path / "data/parallel/train") == written(tmp_path / "again/parallel/train")
 
 
-def test_the_same_sources_are_not_prepared_twice(
-    make_recipe: MakeRecipe, tmp_path: Path, tokenizer: Path
-) -> None:
+def test_the_same_sources_are_not_prepared_twice(make_recipe: MakeRecipe, tmp_path: Path, tokenizer: Path) -> None:
     source = write_tsv(tmp_path / "a.de-en.tsv", sentences(3))
     recipe, data = make_recipe({"path": "a.de-en.tsv"}), tmp_path / "data"
     first = prepare_stage(recipe, "parallel", data)
@@ -302,7 +301,7 @@ def test_the_paper_s_parallel_data_is_read_whole(shared_data: Path, tmp_path: Pa
     assert sum(report.read for report in train.values()) == 58_702
     dropped = sum(sum(report.dropped.values()) for report in train.values())
     assert prepared.manifest.stages["parallel"]["train"]["examples"] == 2 * (58_702 - dropped)
-    assert dropped < 0.001 * 58_702
+    assert dropped < 0.005 * 58_702
     assert all(r.read == r.kept for r in prepared.manifest.sources if r.split == "test")
     assert (prepared.warnings, prepared.notes) == ((), ())
     shutil.rmtree(tmp_path / "data")
