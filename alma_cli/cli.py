@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,7 @@ def run_command(arguments: list[str]) -> int:
     except AlmaError as error:
         failure = error
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends now; a second one would only cut the line short
         failure = Interrupted("stopped", hint="run the same command again: what is complete is not done again")
     except BrokenPipeError:
         # The reader of our stdout left (`| head`): nothing more to say, and nobody to say it to.

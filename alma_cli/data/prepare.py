@@ -77,6 +77,7 @@ def prepare_stage(
     Raises InputError for unusable corpora, or if none of them is left.
     """
     means = means or Means()
+    _delete_leftovers(directory)
     existing = _existing(directory, resume)
     found = _found(loaded, stage, sources)
     held_out = held_out_beside(loaded, stage, directory, existing)
@@ -262,6 +263,13 @@ def _fingerprint(
         "tokenizer": tokenizer,
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _delete_leftovers(directory: Path) -> None:
+    """Delete what a killed preparation was writing; that of a split is deleted when the split is written."""
+    for pattern in (".*.tmp", ".cleaned/**/.*.tmp"):
+        for path in directory.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def _existing(directory: Path, resume: bool) -> Manifest | None:

@@ -67,12 +67,20 @@ def work(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
 
 @contextmanager
 def _ctrl_c_put_off() -> Iterator[None]:
-    """What is started here inherits that it does not see Ctrl-C, and tells nobody about it before its first act."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """No process is half started when it comes; one that is started here inherits that it does not see it."""
+    if threading.current_thread() is not threading.main_thread():  # which is where Ctrl-C is seen
+        yield
+        return
+    seen: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if seen and callable(handler):
+            handler(signal.SIGINT, None)
 
 
 def _begin() -> None:

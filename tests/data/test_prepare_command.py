@@ -110,7 +110,7 @@ def test_show_prints_examples_of_both_stages_with_every_token(with_model: Path) 
     done = prepare(with_model, "--recipe", "both.toml", "--show", "2")
     assert done.code == 0
     assert "Stage parallel" not in done.out  # the examples are the result
-    assert all(word in done.out for word in ("prompt", "target", "end"))
+    assert all(word in done.out for word in ("prompt", "target", "EOS"))
     assert "</s>" in done.out
 
 
@@ -118,7 +118,7 @@ def test_show_as_json_has_the_fate_of_each_token(with_model: Path) -> None:
     done = prepare(with_model, "--recipe", "both.toml", "--show", "2", "--json")
     records = json.loads(done.out)["records"]
     assert len(records) == 4
-    assert {token["fate"] for record in records for token in record["tokens"]} >= {"prompt", "target", "eos"}
+    assert {token["fate"] for record in records for token in record["tokens"]} >= {"prompt", "target", "EOS"}
 
 
 def test_show_without_the_tokenizer_is_one_line(folder: Path) -> None:
