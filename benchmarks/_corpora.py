@@ -36,7 +36,7 @@ DOCUMENT_FAULTS = {
     "duplicate": 0.05,
     "near duplicate": 0.02,  # one word in fifty differs
     "wrong language": 0.02,
-    "repetition": 0.005,
+    "repetition": 0.005,  # a few words 60 times
     "empty": 0.005,
 }
 CLEAN = "clean"
@@ -174,13 +174,13 @@ def _document(kind: str, text: Material, remembered: Sequence[str], numbers: ran
         document = remembered[numbers.randrange(len(remembered))]
         return _with_other_words(document, numbers, max(1, document.count(" ") // 50))
     document = _new_document(text.other_documents if kind == "wrong language" else text.documents, numbers)
-    return f"{document} {_repeated(document, numbers) * 3}" if kind == "repetition" else document
+    return " ".join([document[:200], *[_few_words(document, numbers)] * 60]) if kind == "repetition" else document
 
 
 def _new_document(documents: Sequence[Sequence[str]], numbers: random.Random) -> str:
-    """Runs of three to eight sentences from documents drawn at random, one run or up to a dozen."""
+    """Runs of three to eight sentences from documents drawn at random, two runs or up to a dozen."""
     parts: list[str] = []
-    for _ in range(min(12, 1 + int(numbers.expovariate(0.4)))):
+    for _ in range(min(12, 2 + int(numbers.expovariate(0.5)))):
         document = documents[numbers.randrange(len(documents))]
         start = numbers.randrange(max(1, len(document) - 3))
         parts += document[start : start + numbers.randint(3, 8)]
@@ -195,11 +195,15 @@ def _with_other_words(text: str, numbers: random.Random, count: int) -> str:
     return " ".join(words)
 
 
-def _repeated(text: str, numbers: random.Random) -> str:
+def _few_words(text: str, numbers: random.Random) -> str:
     words = text.split()
     start = numbers.randrange(max(1, len(words) - 4))
-    few = " ".join(words[start : start + 4])
-    return " ".join([*words[:start], *[few] * numbers.randint(4, 8)])
+    return " ".join(words[start : start + 4])
+
+
+def _repeated(text: str, numbers: random.Random) -> str:
+    few = _few_words(text, numbers)
+    return " ".join([text[: text.find(few)].strip(), *[few] * numbers.randint(4, 8)]).strip()
 
 
 def _real_material(data: Path) -> Material:

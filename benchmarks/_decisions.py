@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import json
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ Pair = tuple[str, str]
 
 
 _SAMPLES = 3
+_NO_WORD = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ def compare(
 ) -> Decisions:
     """What became of each line, from the pairs that each tool has kept.
 
-    Of equal lines the first that a tool could have kept is the one that it kept. White space and HTML entities, which
-    alma mends, make no difference.
+    Of equal lines the first that a tool could have kept is the one that it kept. What is neither letter nor digit
+    makes no difference: alma mends white space, quotation marks of another encoding and HTML entities.
     """
     kept = [Counter(map(_key, pairs)) for pairs in (by_alma, by_opusfilter)]
     counts: dict[str, Counter[str]] = {}
@@ -96,4 +98,5 @@ def read_prepared(split: Path) -> Iterator[Pair]:
 
 
 def _key(pair: Pair) -> int:
-    return hash(tuple("".join(unicodedata.normalize("NFKC", html.unescape(text)).split()) for text in pair))
+    texts = (unicodedata.normalize("NFKC", html.unescape(text)) for text in pair)
+    return hash(tuple(_NO_WORD.sub("", text) for text in texts))

@@ -7,7 +7,9 @@ starts on this machine.
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,24 +19,20 @@ from alma_cli.errors import AlmaError, MachineError
 
 
 def clean_on_ray(jobs: Sequence[Job]) -> None:
-    """Clean corpora whole; their blocks are on disk then. Raises what a worker raised."""
+    """Clean corpora whole; their blocks are on disk then. Raises what a worker raised, MachineError without Ray."""
     jobs = [job for job in jobs if not job.end.is_file()]
     if not jobs:
         return
     ray = _ray()
-    ray.init(ignore_reinit_error=True, logging_level="ERROR", log_to_driver=False, include_dashboard=False)
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
     # A file per task: Ray would else put small ones together, and one worker would do them all.
-    items = ray.data.from_items([{"job": _anywhere(job)} for job in jobs], override_num_blocks=len(jobs))
-    for row in items.map(_clean_corpus).iter_rows():
+    rows = [{"job": pickle.dumps(_anywhere(job))} for job in jobs]
+    for row in ray.data.from_items(rows, override_num_blocks=len(jobs)).map(_clean_corpus).iter_rows():
         if row["error"]:
-            error = row["error"]
-            raise error
+            raise pickle.loads(row["error"])
 
 
 def _clean_corpus(row: dict[str, Any]) -> dict[str, Any]:
-    job: Job = row["job"]
+    job: Job = pickle.loads(row["job"])
     try:
         blocks = 0
         for task in tasks_of(job):
@@ -42,8 +40,8 @@ def _clean_corpus(row: dict[str, Any]) -> dict[str, Any]:
             blocks += 1
         job.mark_whole(blocks)
     except (AlmaError, OSError) as error:  # as a value: Ray's own traceback would hide its one line
-        return {"error": error}
-    return {"error": None}
+        return {"error": pickle.dumps(error)}
+    return {"error": b""}
 
 
 def _anywhere(job: Job) -> Job:
@@ -58,4 +56,12 @@ def _ray() -> Any:
         importlib.import_module("ray.data")
     except ImportError:
         raise MachineError("Ray is not installed", hint='pip install "alma-cli[ray]"') from None
-    return importlib.import_module("ray")
+    ray = importlib.import_module("ray")
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        ray.init(ignore_reinit_error=True, logging_level="ERROR", log_to_driver=False, include_dashboard=False)
+    except ConnectionError as error:
+        problem = str(error).splitlines()[0]
+        raise MachineError(f"the Ray cluster cannot be reached: {problem}", hint="see to RAY_ADDRESS") from None
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    return ray

@@ -34,7 +34,8 @@ def work(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
     """The function's results in the order of the tasks, which are taken as they are needed.
 
     With one worker, or one task, it all happens in this process. `function` is one that can be pickled. What it raises
-    is raised here; tasks being worked on then end first. Raises MemoryExhausted where the system has killed a worker.
+    is raised here; tasks being worked on then end first, but for Ctrl-C. Raises MemoryExhausted where the system has
+    killed a worker.
     """
     stream = iter(tasks)
     first = list(islice(stream, 2))
@@ -45,24 +46,29 @@ def work(function: Callable[[Task], Result], tasks: Iterable[Task], workers: int
         return
     # Not forked: the threads that this process may have do not survive that.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
-        running: deque[Future[Result]] = deque()
-        try:
-            for task in chain(first, stream):
-                with _ctrl_c_put_off():
-                    running.append(pool.submit(function, task))
-                if len(running) >= workers + _WAITING:
-                    yield running.popleft().result()
-            while running:
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    running: deque[Future[Result]] = deque()
+    try:
+        for task in chain(first, stream):
+            with _ctrl_c_put_off():
+                running.append(pool.submit(function, task))
+            if len(running) >= workers + _WAITING:
                 yield running.popleft().result()
-        except BrokenProcessPool:
-            raise MemoryExhausted(
-                "a worker of `alma prepare` was killed, most likely for want of memory",
-                hint="--workers 1 needs least; the same command goes on from there",
-            ) from None
-        finally:
-            for future in running:
-                future.cancel()
+        while running:
+            yield running.popleft().result()
+    except BrokenProcessPool:
+        raise MemoryExhausted(
+            "a worker of `alma prepare` was killed, most likely for want of memory",
+            hint="--workers 1 needs least; the same command goes on from there",
+        ) from None
+    except (KeyboardInterrupt, GeneratorExit):  # nobody waits for what they do
+        for process in list(pool._processes.values()):
+            process.kill()
+        raise
+    finally:
+        # An interrupted shutdown may wait for ever.
+        with _ctrl_c_put_off():
+            pool.shutdown(cancel_futures=True)
 
 
 @contextmanager

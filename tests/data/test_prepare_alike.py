@@ -38,7 +38,8 @@ def everything(folder: Path) -> dict[Path, int]:
 @pytest.fixture
 def several_files(tmp_path: Path) -> list[tuple[str, str]]:
     """Pairs and text in both languages, as one file and as five; the lines, with equal and similar ones in them."""
-    lines = [*random_sentences(300, 1), *sentences(200), *random_sentences(100, 1)]
+    louder = [(f"{source[:-1]}!", f"{target[:-1]}!") for source, target in sentences(50)]
+    lines = [*random_sentences(250, 1), *sentences(200), *random_sentences(100, 1), *louder]
     write_tsv(tmp_path / "whole.de-en.tsv", lines)
     for code, side in (("de", 0), ("en", 1)):
         write_mono(tmp_path / f"whole.{code}.txt", [line[side] for line in lines])
@@ -93,13 +94,15 @@ def test_one_file_or_several_come_to_the_same_data(make_recipe_of: MakeRecipe, t
     assert documents[0] == documents[1]
     assert len(documents[0]) > 500
     assert whole.steps == parts.steps
-    assert whole.steps["parallel"]["duplicate"] >= 100
+    assert whole.steps["parallel"]["duplicate"] > 90
     assert whole.steps["parallel"]["near_duplicate"] > 0
     assert (len(whole.sources), len(parts.sources)) == (4, 16)
 
 
 def test_one_shard_or_several_hold_the_same_lines(make_whole_recipe: MakeRecipe, tmp_path: Path) -> None:
-    write_tsv(tmp_path / "a.de-en.tsv", sentences(2197))
+    pairs = sentences(2197)
+    twos = zip(pairs, pairs[100:], strict=False)
+    write_tsv(tmp_path / "a.de-en.tsv", [(f"{a} {c}", f"{b} {d}") for (a, b), (c, d) in twos])
     parallel = {"sources": [{"path": "a.de-en.tsv"}], "held_out_pairs": 0}
     one, several = tmp_path / "one", tmp_path / "several"
     prepare_stage(make_whole_recipe({}, parallel), "parallel", one, means=ONE)
@@ -111,7 +114,7 @@ def test_one_shard_or_several_hold_the_same_lines(make_whole_recipe: MakeRecipe,
     assert len(list((one / "parallel/train").iterdir())) == 1
     examples = read_examples(split_path(one, "parallel", "train"))
     assert read_examples(split_path(several, "parallel", "train")) == examples
-    assert len(examples) == 2 * 2197
+    assert len(examples) == 2 * 2097
 
 
 # --- again ------------------------------------------------------------------------------------------------------
