@@ -39,6 +39,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 
+# Those that `torchrun` and `accelerate launch` may start.
+_SEVERAL_PROCESSES = ("train", "translate")
+
 
 def _paragraphs(function: Callable[..., None]) -> str:
     """A command's docstring with one line a paragraph: the terminal's width decides where lines break."""
@@ -63,10 +66,10 @@ def _root(
     ] = False,
 ) -> None:
     launch = _launch_of(context.invoked_subcommand)
-    if launch.count > 1 and context.invoked_subcommand != "train":
+    if launch.count > 1 and context.invoked_subcommand not in _SEVERAL_PROCESSES:
         raise UsageError(
             f"`alma {context.invoked_subcommand}` runs in one process, and {launch.count} were started",
-            hint="only `alma train` runs in several: start this one without torchrun or accelerate launch",
+            hint="only train and translate run in several: start this one without torchrun or accelerate launch",
         )
 
 
@@ -119,11 +122,11 @@ def _invoke(command: Any, arguments: list[str]) -> int:
 
 
 def _launch_of(command: str | None = None) -> Launch:
-    """This process among those of the launch; what a scheduler left in the environment matters to training only."""
+    """This process among those of the launch; what a scheduler left in the environment matters to two commands only."""
     try:
         return this_launch()
     except UsageError:
-        if command == "train":
+        if command in _SEVERAL_PROCESSES:
             raise
         return Launch()
 

@@ -501,17 +501,27 @@ def follow_translation(translations: Iterable[Translation], *, total: int, what:
             done_so_far.append(translation)
             tokens += translation.new_tokens
             seconds = max(time.monotonic() - started, 1e-6)
-            left = duration((total - len(done_so_far)) * seconds / len(done_so_far))
-            line = f"{what}: {len(done_so_far)}/{total} segments  {tokens / seconds:,.0f} tokens/s  {left} left"
-            watch.show(line, last=len(done_so_far) == total)
-    limited = sum(translation.reached_limit for translation in done_so_far)
+            rate = len(done_so_far) / seconds
+            speed = f"{rate:,.{int(rate < 10)}f} segments/s  {tokens / seconds:,.0f} tokens/s"
+            left = duration((total - len(done_so_far)) / rate)
+            watch.show(
+                f"{what}: {len(done_so_far)}/{total} segments  {speed}  {left} left", last=len(done_so_far) == total
+            )
+    return done_so_far
+
+
+def warn_of_limits(translations: Sequence[Translation], what: str) -> None:
+    """Say how many translations may be incomplete."""
+    limited = sum(translation.reached_limit for translation in translations)
     if limited:
-        warn(f"{what}: {limited} of {total} translations reached the token limit and may be cut off or looping")
-    cut = sorted(translation.index + 1 for translation in done_so_far if translation.source_cut)
+        warn(
+            f"{what}: {limited} of {len(translations)} translations reached the token limit and may be cut off or "
+            "looping"
+        )
+    cut = sorted(translation.index + 1 for translation in translations if translation.source_cut)
     if cut:
         lines = ", ".join(map(str, cut[:10])) + (", ..." if len(cut) > 10 else "")
         warn(f"{what}: {len(cut)} sources are longer than the model's window and were cut (segment {lines})")
-    return done_so_far
 
 
 def sparkline(values: Sequence[float], *, width: int = 24) -> str:

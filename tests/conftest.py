@@ -19,6 +19,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def _own_journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test has translated is not there in the next."""
+    monkeypatch.setenv("ALMA_JOURNALS", str(tmp_path_factory.mktemp("journals")))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the real data ($ALMA_SHARED/data, else ../shared/data beside the checkout)."""

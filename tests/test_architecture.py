@@ -44,7 +44,9 @@ MAY_IMPORT = {
 # nobody else may name more than they import.
 MAY_NAME = MAY_IMPORT | {"console": {"errors", "core", *LEAVES}}
 # No commands themselves: the options that commands have in common, and the steps that `alma run` takes one by one.
-SHARED_BY_COMMANDS = {"alma_cli.commands.options", "alma_cli.commands.steps", "alma_cli.commands.validation"}
+SHARED_BY_COMMANDS = {
+    f"alma_cli.commands.{name}" for name in ("file_translation", "options", "steps", "translation", "validation")
+}
 SCREEN = {"typer", "rich", "click"}
 HEAVY = {
     "torch",

@@ -23,8 +23,8 @@ from alma_cli.commands.steps import (
     run_training,
     save_scores,
     score_work_directory,
-    translate_test_sets,
 )
+from alma_cli.commands.translation import translate_test_sets
 
 
 def run(

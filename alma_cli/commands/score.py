@@ -17,7 +17,8 @@ from alma_cli.commands.options import (
     open_recipe,
     work_directory,
 )
-from alma_cli.commands.steps import save_scores, score_work_directory, translate_if_nothing_is
+from alma_cli.commands.steps import save_scores, score_work_directory
+from alma_cli.commands.translation import translate_if_nothing_is
 from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:

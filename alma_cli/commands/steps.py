@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
     from alma_cli.core.stage import Finished
     from alma_cli.data.prepare import Engine, PreparedStage
-    from alma_cli.decoding.system import System
-    from alma_cli.decoding.translator import Translator
     from alma_cli.scoring.report import ScoreReport
 
 
@@ -187,68 +185,6 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     if finished.already:
         console.note(f"stage {plan.name} is finished already; --no-resume trains it again")
     return finished
-
-
-def open_translator(files: ModelFiles, recipe: Recipe, *, what: str = "") -> Translator:
-    """Load a model to translate with, and tell which it is and what differs from the recipe."""
-    from alma_cli.decoding.translator import Translator
-
-    console.note("model " + ", ".join(part for part in (files.name, files.note, what) if part))
-    translator = Translator.load(files, recipe.decoding, style=recipe.prompt.style)
-    if (style := translator.text_format.style) != recipe.prompt.style:
-        console.warn(f"prompt style {style}, which the model was trained with, not the recipe's {recipe.prompt.style}")
-    return translator
-
-
-def translate_test_sets(
-    recipe: Recipe, work: Path, system: System, directions: Sequence[Direction], *, resume: bool
-) -> None:
-    """Translate the recipe's test sets into the work directory. Raises InputError where there are none."""
-    from alma_cli.core.dataset import read_examples, split_path
-    from alma_cli.core.model_files import resolve_model
-    from alma_cli.decoding.system import ZERO_SHOT
-    from alma_cli.decoding.test_sets import test_sets
-
-    file = split_path(work / "data", "parallel", "test")
-    examples = read_examples(file)
-    if not examples:
-        raise InputError(f"no test examples in '{file}'", hint="run `alma prepare` first, or name a file to translate")
-    files = resolve_model(system.model)
-    sets = test_sets(
-        examples,
-        directions,
-        directory=work / "translations" / system.name,
-        files=files,
-        settings=recipe.decoding,
-        style=recipe.prompt.style,
-    )
-    if not sets:
-        raise InputError(f"'{file}' has no examples in {', '.join(map(str, directions))}")
-    translator: Translator | None = None
-    for one in sets:
-        what = f"{system.name} {one.direction}"
-        if resume and one.is_translated:
-            console.note(f"{what}: translated already; --no-resume does it again")
-            continue
-        if translator is None:
-            translator = open_translator(files, recipe, what="not fine-tuned here" if system.name == ZERO_SHOT else "")
-        found = translator.translate(one.sources, one.direction)
-        one.save(console.follow_translation(found, total=len(one.sources), what=what))
-
-
-def translate_if_nothing_is(recipe: Recipe, work: Path, directions: Sequence[Direction]) -> None:
-    """Translate the test sets with the newest finished stage, where nobody has translated them with anything yet."""
-    if any((work / "translations").glob("*/*.txt")):
-        return
-    from alma_cli.core.process import set_up_process
-
-    set_up_process()
-    from alma_cli.core.plan import newest_finished_stage
-    from alma_cli.decoding.system import system_of
-
-    if newest_finished_stage(work):
-        console.note(f"no translations in {work / 'translations'} yet: translating the test sets first")
-        translate_test_sets(recipe, work, system_of(recipe, work, None), directions, resume=True)
 
 
 def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> ScoreReport:

@@ -1,17 +1,23 @@
-"""`alma translate`: a file, stdin, or the recipe's test sets through a model."""
+"""`alma translate`: files, directories, stdin, or the recipe's test sets through a model."""
 
 from __future__ import annotations
 
-import os
-import sys
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alma_cli import console
+from alma_cli.commands.file_translation import (
+    read_documents,
+    segment_translator,
+    tell_estimate,
+    translate_jobs,
+)
 from alma_cli.commands.options import (
+    DryRunOption,
+    JsonOption,
     ModelOption,
     OutOption,
     QuietOption,
@@ -22,37 +28,64 @@ from alma_cli.commands.options import (
     recipe_words,
     work_directory,
 )
-from alma_cli.commands.steps import open_translator, translate_test_sets
-from alma_cli.errors import MachineError, UsageError
+from alma_cli.commands.translation import open_session, translate_test_sets
+from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.recipe import Recipe
-    from alma_cli.documents.text import TextDocument
+    from alma_cli.documents.jobs import Job
+
+
+@dataclass(frozen=True)
+class _Wishes:
+    """What is asked for beside the translation itself."""
+
+    partial: bool
+    dry_run: bool
+    as_json: bool
+    resume: bool
 
 
 def translate(
-    input_: Annotated[
-        str | None, typer.Argument(metavar="INPUT", help="A text file, or - for stdin; none: the recipe's test sets.")
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="INPUT...", help="Files, directories, or - for stdin; none: the recipe's test sets."),
     ] = None,
     src: Annotated[str | None, typer.Option("--src", "-s", metavar="CODE", help="Source language, such as de.")] = None,
     tgt: Annotated[str | None, typer.Option("--tgt", "-t", metavar="CODE", help="Target language, such as en.")] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where the translation goes; else stdout.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE|DIR", help="Where the translation goes; else stdout."),
     ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="NAME", help="The inputs' format; auto goes by the file's ending.")
+    ] = "auto",
+    column: Annotated[
+        str, typer.Option("--column", metavar="COLUMN", help="The column of tsv or csv: a number from 1, or a name.")
+    ] = "",
+    field: Annotated[
+        str, typer.Option("--field", metavar="KEY", help="The field of jsonl: a key, or keys with dots.")
+    ] = "",
     model: ModelOption = None,
     beams: Annotated[int | None, typer.Option("--beams", metavar="N", min=1, help="Beams; 1 is greedy.")] = None,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Write what is translated so far; the rest keeps its source.")
+    ] = False,
+    dry_run: DryRunOption = False,
     resume: ResumeOption = True,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Translate a text file line by line: as many lines come out as went in, in order.
+    """Translate files into files of the same format: as many segments come out as went in, in order.
 
-    The model is --model, else the newest finished stage of the recipe, else the recipe's base model. Without INPUT,
-    the recipe's test sets are translated into the work directory, for `alma score`.
+    The model is --model, else the newest finished stage of the recipe, else the recipe's base model. Every finished
+    segment is on disk at once: stopped or killed, the same command goes on where it was. Without INPUT, the recipe's
+    test sets are translated into the work directory, for `alma score`.
 
     Example: alma translate in.txt --src de --tgt en -o out.txt
     """
@@ -60,32 +93,78 @@ def translate(
     from alma_cli.core.process import set_up_process
 
     set_up_process()
-    from alma_cli.decoding.system import ZERO_SHOT, system_of
-
     loaded = open_recipe(recipe, overrides, {"decoding.beams": beams} if beams else None)
     work = work_directory(loaded, out)
-    directions = _directions(loaded.recipe, src, tgt, one=input_ is not None)
-    system = system_of(loaded.recipe, work, model)
-    if input_ is None:
-        if output is not None:
-            raise UsageError("--output needs an INPUT file", hint="test sets go to translations/ in the work directory")
-        translate_test_sets(loaded.recipe, work, system, directions, resume=resume)
-        console.done(
-            f"translations are in {work / 'translations'}", next_command=f"alma score{recipe_words(recipe, out)}"
-        )
+    directions = _directions(loaded.recipe, src, tgt, one=bool(inputs))
+    wishes = _Wishes(partial, dry_run, as_json, resume)
+    if inputs:
+        _require_sense(wishes, output)
+        jobs, makes = _documents(inputs, output, directions[0], format_=format_, column=column, field=field)
+        _translate_files(jobs, makes, loaded.recipe, _model_files(loaded.recipe, work, model), directions[0], wishes)
         return
-    from alma_cli.core.model_files import resolve_model
+    _require_no_file_options(
+        {"--output": output, "--partial": partial, "--dry-run": dry_run, "--column": column, "--field": field}
+    )
+    from alma_cli.decoding.system import system_of
 
-    document = _read_input(input_, output)
+    system = system_of(loaded.recipe, work, model)
+    translate_test_sets(loaded.recipe, work, system, directions, resume=resume)
+    console.done(f"translations are in {work / 'translations'}", next_command=f"alma score{recipe_words(recipe, out)}")
+
+
+def _translate_files(
+    jobs: list[Job], makes: Path | None, recipe: Recipe, files: ModelFiles, direction: Direction, wishes: _Wishes
+) -> None:
+    what = f"{jobs[0].place.name} {direction}" if len(jobs) == 1 else f"{len(jobs)} files {direction}"
+    with open_session(files, recipe, resume=wishes.resume) as session:
+        if session is None:
+            return
+        translator = segment_translator(session, recipe, direction, what=what, making=not wishes.partial)
+        if wishes.dry_run:
+            from alma_cli.decoding.estimate import estimate
+
+            segments = [segment for job in jobs for segment in job.document.segments]
+            tell_estimate(estimate(translator, segments), as_json=wishes.as_json)
+            return
+        summary = translate_jobs(jobs, translator, makes=makes)
+        if wishes.as_json:
+            console.result_json({**summary, "model": files.name})
+
+
+def _documents(
+    inputs: list[str], output: Path | None, direction: Direction, *, format_: str, column: str, field: str
+) -> tuple[list[Job], Path | None]:
+    """All that can be wrong with the inputs or the output comes out before a model is loaded."""
+    from alma_cli.documents.jobs import find_places
+
+    found = find_places(inputs, output)
+    return read_documents(found, format=format_, column=column, field=field, direction=direction), found.makes
+
+
+def _model_files(recipe: Recipe, work: Path, model: str | None) -> ModelFiles:
+    from alma_cli.core.model_files import resolve_model
+    from alma_cli.decoding.system import ZERO_SHOT, system_of
+
+    system = system_of(recipe, work, model)
     files = resolve_model(system.model)
     if system.name == ZERO_SHOT and model is None:
-        console.warn(f"no stage of recipe {loaded.recipe.name} is finished in {work}: the base model is not fine-tuned")
-    rendered = _translated(document, loaded.recipe, files, directions[0], what=f"{input_} {directions[0]}")
-    if output is None:
-        sys.stdout.buffer.write(rendered)
-    else:
-        _write(output, rendered)
-        console.done(f"{len(document.segments)} lines translated into {output}")
+        console.warn(f"no stage of recipe {recipe.name} is finished in {work}: the base model is not fine-tuned")
+    return files
+
+
+def _require_sense(wishes: _Wishes, output: Path | None) -> None:
+    if wishes.as_json and output is None and not wishes.dry_run:
+        raise UsageError("--json and the translation cannot both go to stdout", hint="name a file with --output")
+    if wishes.partial and not wishes.resume:
+        raise UsageError("--partial shows what --no-resume ignores", hint="leave one of them out")
+    if wishes.partial and wishes.dry_run:
+        raise UsageError("--partial and --dry-run do not go together", hint="leave one of them out")
+
+
+def _require_no_file_options(given: dict[str, object]) -> None:
+    named = next((name for name, value in given.items() if value), None)
+    if named:
+        raise UsageError(f"{named} needs an INPUT file", hint="test sets go to translations/ in the work directory")
 
 
 def _directions(recipe: Recipe, src: str | None, tgt: str | None, *, one: bool) -> tuple[Direction, ...]:
@@ -105,56 +184,3 @@ def _directions(recipe: Recipe, src: str | None, tgt: str | None, *, one: bool) 
     if one:
         console.note(f"direction {fitting[0]}: the only one of the recipe that fits")
     return fitting
-
-
-def _read_input(name: str, output: Path | None) -> TextDocument:
-    """The file, or stdin; all that can be wrong with it or the output comes out before a model is loaded."""
-    from alma_cli.core.text_files import read_bytes
-    from alma_cli.documents.text import read_document
-
-    content = sys.stdin.buffer.read() if name == "-" else read_bytes(Path(name))
-    if output is not None:
-        _require_writable(output, name)
-    return read_document(content, "stdin" if name == "-" else name)
-
-
-def _translated(document: TextDocument, recipe: Recipe, files: ModelFiles, direction: Direction, *, what: str) -> bytes:
-    translator = open_translator(files, recipe)
-    found = translator.translate(document.segments, direction)
-    translations = console.follow_translation(found, total=len(document.segments), what=what)
-    return document.render([t.text for t in sorted(translations, key=lambda t: t.index)])
-
-
-def _require_writable(output: Path, name: str) -> None:
-    """Raises before any work is done where the result could not be kept."""
-    if output.is_dir():
-        raise UsageError(f"--output {output} is a directory", hint="name a file")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no directory {output.parent}")
-    if output.exists() and name != "-" and output.samefile(name):
-        raise UsageError(f"--output {output} is the input itself", hint="name another file")
-    if _is_device(output):
-        return
-    try:
-        with TemporaryFile(dir=output.resolve().parent):
-            pass
-    except OSError as error:
-        raise MachineError(f"--output {output}: cannot write there: {error.strerror}") from None
-
-
-def _write(output: Path, content: bytes) -> None:
-    """Put the translation in place, complete or not at all; a device or a pipe is written to as it is."""
-    if _is_device(output):
-        output.write_bytes(content)
-        return
-    output = output.resolve()  # behind a link: the link stays
-    temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file()

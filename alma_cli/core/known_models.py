@@ -68,6 +68,13 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alma"
 
 
+def journal_directory() -> Path:
+    """Where finished translations are kept: $ALMA_JOURNALS, else `translations` below the cache directory."""
+    if configured := os.environ.get("ALMA_JOURNALS"):
+        return Path(configured).expanduser()
+    return cache_directory() / "translations"
+
+
 def wheel_parts(model: KnownModel) -> list[Path] | None:
     """The GGUF file, or its parts in order, inside the installed wheels; None unless all are installed.
 

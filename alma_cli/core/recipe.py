@@ -298,6 +298,8 @@ class DecodingSettings(Settings):
     """No translation is longer than this."""
     max_new_tokens_per_source_token: float = Field(default=4.0, gt=0)
     """Nor longer than this times its source (plus 32 tokens): a loop ends early."""
+    max_source_letters: int = Field(default=600, ge=40)
+    """Longer segments of documents are translated sentence by sentence; a Chinese or Thai character counts as three."""
     tokens_per_batch: int = Field(default=2048, gt=0)
     """Prompt tokens times sentences in a batch."""
 

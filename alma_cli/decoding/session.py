@@ -1,4 +1,4 @@
-"""One model, one direction, each source once: what the journal has is not translated again; several processes share.
+"""One model, each source once: what the journal has is not translated again; several processes share.
 
 first process                      the others
 translate(sources) --- sources --> serve()
@@ -27,8 +27,7 @@ class Session:
     def __init__(
         self,
         load: Callable[[], Translator],
-        origin: Callable[[DecodingSettings], dict[str, Any]],
-        direction: Direction,
+        origin: Callable[[Direction, DecodingSettings], dict[str, Any]],
         settings: DecodingSettings,
         *,
         journals: Path | None,
@@ -37,50 +36,60 @@ class Session:
     ) -> None:
         """Without `journals`, the directory that has them, nothing is kept; without `resume`, nothing is looked up."""
         self.settings = settings
-        self.direction = direction
         self._load = load
         self._translator: Translator | None = None
         self._origin = origin
         self._journals = journals
         self._resume = resume
-        self._made: dict[tuple[str, str], Kept] = {}  # in this session, by settings and source
+        self._made: dict[str, dict[str, Kept]] = {}  # in this session, by what makes them and source
         self._processes = processes or Processes()
 
-    def known(self, sources: Sequence[str], settings: DecodingSettings | None = None) -> dict[str, Kept]:
+    @property
+    def translator(self) -> Translator:
+        """The translator, loaded now if it was not yet."""
+        self._translator = self._translator or self._load()
+        return self._translator
+
+    def known(
+        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings | None = None
+    ) -> dict[str, Kept]:
         """The translations that need not be made: of this session, and of earlier ones unless they are ignored."""
         settings = settings or self.settings
-        of = settings.model_dump_json()
-        found = {source: self._made[of, source] for source in sources if (of, source) in self._made}
-        journal = self._journal(settings)
-        if journal is not None and self._resume:
-            kept = journal.find(key_of(source) for source in sources)
-            found |= {source: kept[key] for source in sources if (key := key_of(source)) in kept}
-        return found
+        made = self._made_so_far(direction, settings)
+        journal = self._journal(direction, settings)
+        keys = {source: key_of(source) for source in sources if source not in made}
+        if journal is not None and self._resume and keys:
+            kept = journal.find(keys.values())
+            made.update({source: kept[key] for source, key in keys.items() if key in kept})
+        return {source: made[source] for source in sources if source in made}
 
-    def translate(self, sources: Sequence[str], settings: DecodingSettings | None = None) -> Iterator[Translation]:
+    def translate(
+        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings | None = None
+    ) -> Iterator[Translation]:
         """One Translation for each source, as they are made; each is on disk before it comes out."""
         settings = settings or self.settings
         if not sources:
             return
-        self._processes.gathered((tuple(sources), settings))
+        self._processes.gathered((tuple(sources), direction, settings))
         shares = self._shares(sources)
-        for translation in self._translate_share([sources[index] for index in shares[0]], settings):
+        for translation in self._translate_share([sources[index] for index in shares[0]], direction, settings):
             yield replace(translation, index=shares[0][translation.index])
+        made = self._made_so_far(direction, settings)
         for share, translations in zip(shares, self._processes.gathered([]), strict=True):
             for translation in translations:
-                source = sources[share[translation.index]]
-                self._made[settings.model_dump_json(), source] = _kept(translation)
-                yield replace(translation, index=share[translation.index])
+                index = share[translation.index]
+                made[sources[index]] = _kept(translation)
+                yield replace(translation, index=index)
 
     def serve(self) -> None:
         """What every process but the first does: its share of whatever the first is asked for, until it is closed."""
         while (task := self._processes.gathered(None)[0]) is not None:
-            sources, settings = task
+            sources, direction, settings = task
             share = [sources[index] for index in self._shares(sources)[self._processes.rank]]
-            known = self.known(share, settings)
+            known = self.known(share, direction, settings)
             missing = [index for index, source in enumerate(share) if source not in known]
-            found = [_translation(index, known[source]) for index, source in enumerate(share) if source in known]
-            made = self._translate_share([share[index] for index in missing], settings)
+            found = [translation_of(index, known[source]) for index, source in enumerate(share) if source in known]
+            made = self._translate_share([share[index] for index in missing], direction, settings)
             found += [replace(translation, index=missing[translation.index]) for translation in made]
             self._processes.gathered(found)
 
@@ -93,21 +102,30 @@ class Session:
         by_length = sorted(range(len(sources)), key=lambda index: (-len(sources[index]), index))
         return [by_length[rank :: self._processes.count] for rank in range(self._processes.count)]
 
-    def _translate_share(self, sources: Sequence[str], settings: DecodingSettings) -> Iterator[Translation]:
+    def _translate_share(
+        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings
+    ) -> Iterator[Translation]:
         if not sources:
             return
-        self._translator = self._translator or self._load()
-        of = settings.model_dump_json()
-        with self._journal(settings) or nullcontext() as journal:
-            for translation in _with(self._translator, settings).translate(sources, self.direction):
+        made = self._made_so_far(direction, settings)
+        with self._journal(direction, settings) or nullcontext() as journal:
+            for translation in _with(self.translator, settings).translate(sources, direction):
                 source, kept = sources[translation.index], _kept(translation)
                 if journal is not None:
                     journal.add(key_of(source), kept)
-                self._made[of, source] = kept
+                made[source] = kept
                 yield translation
 
-    def _journal(self, settings: DecodingSettings) -> Journal | None:
-        return Journal(self._journals, self._origin(settings)) if self._journals else None
+    def _made_so_far(self, direction: Direction, settings: DecodingSettings) -> dict[str, Kept]:
+        return self._made.setdefault(f"{direction} {settings.model_dump_json()}", {})
+
+    def _journal(self, direction: Direction, settings: DecodingSettings) -> Journal | None:
+        return Journal(self._journals, self._origin(direction, settings)) if self._journals else None
+
+
+def translation_of(index: int, kept: Kept) -> Translation:
+    """What the journal has as the translation of the source with this index."""
+    return Translation(index, kept.text, kept.new_tokens, kept.reached_limit, kept.source_cut)
 
 
 def _with(translator: Translator, settings: DecodingSettings) -> Translator:
@@ -118,7 +136,3 @@ def _with(translator: Translator, settings: DecodingSettings) -> Translator:
 
 def _kept(translation: Translation) -> Kept:
     return Kept(translation.text, translation.new_tokens, translation.reached_limit, translation.source_cut)
-
-
-def _translation(index: int, kept: Kept) -> Translation:
-    return Translation(index, kept.text, kept.new_tokens, kept.reached_limit, kept.source_cut)

@@ -259,7 +259,11 @@ def test_an_error_that_all_processes_have_is_told_once(tmp_path: Path, tiny_mode
 @pytest.mark.parametrize(
     ("words", "environment", "expected"),
     [
-        (["prepare"], {}, "error: `alma prepare` runs in one process, and 2 were started (only `alma train` runs in "),
+        (
+            ["prepare"],
+            {},
+            "error: `alma prepare` runs in one process, and 2 were started (only train and translate run in ",
+        ),
         (train_words("out", "qlora"), FSDP, "error: 4-bit weights cannot be sharded (torchrun without FSDP trains "),
         (train_words("out", "lora", validate_by="chrf"), FSDP, "error: validate_by = 'chrf' cannot translate with "),
         (train_words("out", "full", optimizer="adamw8bit"), FSDP, "error: optimizer adamw8bit cannot be sharded"),

@@ -33,10 +33,10 @@ class Model:
         return Translator.load(self.files, SETTINGS)
 
     def session(self, journals: Path | None, settings: DecodingSettings = SETTINGS, **more: Any) -> Session:
-        def origin(settings: DecodingSettings) -> dict[str, Any]:
-            return origin_of(self.files, DE_EN, settings, "alma")
+        def origin(direction: Direction, settings: DecodingSettings) -> dict[str, Any]:
+            return origin_of(self.files, direction, settings, "alma")
 
-        return Session(self.load, origin, DE_EN, settings, journals=journals, **more)
+        return Session(self.load, origin, settings, journals=journals, **more)
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def by_source(translations: Iterator[Translation]) -> dict[str, str]:
 
 
 def test_a_later_session_knows_what_an_earlier_one_made(tmp_path: Path, model: Model) -> None:
-    made = by_source(model.session(tmp_path / "journals").translate(SOURCES))
+    made = by_source(model.session(tmp_path / "journals").translate(SOURCES, DE_EN))
 
-    known = model.session(tmp_path / "journals").known([*SOURCES, "Maus"])
+    known = model.session(tmp_path / "journals").known([*SOURCES, "Maus"], DE_EN)
 
     assert {source: kept.text for source, kept in known.items()} == made
     assert len(made) == 3
@@ -59,54 +59,54 @@ def test_a_later_session_knows_what_an_earlier_one_made(tmp_path: Path, model: M
 
 
 def test_what_is_on_disk_is_what_came_out_so_far(tmp_path: Path, model: Model) -> None:
-    running = model.session(tmp_path / "journals").translate(SOURCES)
+    running = model.session(tmp_path / "journals").translate(SOURCES, DE_EN)
     first = next(running)
 
-    known = model.session(tmp_path / "journals").known(SOURCES)
+    known = model.session(tmp_path / "journals").known(SOURCES, DE_EN)
 
     assert known[SOURCES[first.index]].text == first.text
 
 
 @pytest.mark.parametrize("change", [{"beams": 2}, {"max_new_tokens": 5}, {"length_penalty": 0.5}])
 def test_other_settings_know_nothing(tmp_path: Path, model: Model, change: dict[str, Any]) -> None:
-    list(model.session(tmp_path / "journals").translate(SOURCES))
+    list(model.session(tmp_path / "journals").translate(SOURCES, DE_EN))
 
     other = SETTINGS.model_copy(update=change)
 
-    assert model.session(tmp_path / "journals").known(SOURCES, other) == {}
+    assert model.session(tmp_path / "journals").known(SOURCES, DE_EN, other) == {}
 
 
 def test_other_weights_in_the_same_place_know_nothing(tmp_path: Path, model: Model, tiny_model: Path) -> None:
-    list(model.session(tmp_path / "journals").translate(SOURCES))
+    list(model.session(tmp_path / "journals").translate(SOURCES, DE_EN))
     shutil.copytree(tiny_model, model.files.weights, dirs_exist_ok=True)
 
-    assert model.session(tmp_path / "journals").known(SOURCES) == {}
+    assert model.session(tmp_path / "journals").known(SOURCES, DE_EN) == {}
 
 
 def test_the_same_weights_in_another_place_know_all(tmp_path: Path, model: Model) -> None:
-    list(model.session(tmp_path / "journals").translate(SOURCES))
+    list(model.session(tmp_path / "journals").translate(SOURCES, DE_EN))
     moved = Model(Path(shutil.copytree(model.files.weights, tmp_path / "moved", copy_function=shutil.copyfile)))
 
-    assert len(moved.session(tmp_path / "journals").known(SOURCES)) == 3
+    assert len(moved.session(tmp_path / "journals").known(SOURCES, DE_EN)) == 3
 
 
 def test_without_resuming_only_this_session_counts(tmp_path: Path, model: Model) -> None:
-    list(model.session(tmp_path / "journals").translate(SOURCES))
+    list(model.session(tmp_path / "journals").translate(SOURCES, DE_EN))
     again = model.session(tmp_path / "journals", resume=False)
 
-    assert again.known(SOURCES) == {}
-    assert len(by_source(again.translate(SOURCES[:2]))) == 2
-    assert again.known(SOURCES).keys() == set(SOURCES[:2])
+    assert again.known(SOURCES, DE_EN) == {}
+    assert len(by_source(again.translate(SOURCES[:2], DE_EN))) == 2
+    assert again.known(SOURCES, DE_EN).keys() == set(SOURCES[:2])
 
 
 def test_without_a_journal_only_this_session_counts(model: Model) -> None:
     session = model.session(None)
-    list(session.translate(SOURCES))
+    list(session.translate(SOURCES, DE_EN))
 
-    assert session.known(SOURCES).keys() == set(SOURCES)
-    assert model.session(None).known(SOURCES) == {}
+    assert session.known(SOURCES, DE_EN).keys() == set(SOURCES)
+    assert model.session(None).known(SOURCES, DE_EN) == {}
 
 
 def test_nothing_to_translate_loads_no_model(tmp_path: Path, model: Model) -> None:
-    assert list(model.session(tmp_path / "journals").translate([])) == []
+    assert list(model.session(tmp_path / "journals").translate([], DE_EN)) == []
     assert model.loaded == 0

@@ -1,1 +1,0 @@
-"""What a single text is: its characters, its language, loops in it, and what of it must survive translation."""

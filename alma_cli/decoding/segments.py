@@ -1,0 +1,147 @@
+"""Segments of documents to their translations: each text once, long ones in pieces, odd ones again in another way.
+
+segments --split--> pieces --session--> translations --flags--> odd ones, next attempt --join--> segments
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from alma_cli.core.languages import Direction
+from alma_cli.decoding import pieces
+from alma_cli.decoding.attempts import Attempt
+from alma_cli.decoding.journal import Kept
+from alma_cli.decoding.session import Session
+from alma_cli.decoding.translator import Translation
+
+Plan = list[tuple[str, str]]  # pieces of a text, each with the white space after it
+# Of a source, its translation and whether that was stopped at the token limit: what is odd about it.
+FlagsOf = Callable[[str, str, bool], tuple[str, ...]]
+# Given what is being made, how many of them and how many there were before: draws the progress, and takes them all.
+Follow = Callable[[Iterator[Translation], str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a segment came to."""
+
+    source: str
+    text: str  # its source, where it is not translated yet
+    flags: tuple[str, ...] = ()
+    is_translated: bool = True
+    source_cut: bool = False
+
+
+@dataclass
+class Counts:
+    """What there was to do and what was done; texts are pieces of segments."""
+
+    texts: int = 0  # different ones
+    known: int = 0  # translated before
+    made: int = 0  # now, other attempts counted as well
+    tokens: int = 0  # made now
+    retried: int = 0
+    mended: int = 0  # of those, how many have fewer flags now
+
+
+@dataclass
+class SegmentTranslator:
+    """Translates segments in one direction, or (not `making`) puts together what has been translated so far."""
+
+    session: Session
+    direction: Direction
+    attempts: Sequence[Attempt]
+    flags_of: FlagsOf
+    follow: Follow
+    making: bool = True
+    counts: Counts = field(default_factory=Counts)
+
+    def outcomes(self, segments: Iterable[str]) -> dict[str, Outcome]:
+        """One Outcome for each different segment that is not blank."""
+        plans = {segment: self._plan(segment) for segment in segments if segment.strip()}
+        texts = _texts(plans)
+        self.counts.texts = len(texts)
+        found = self._by_attempts(texts)
+        return {segment: self._joined(segment, plan, found) for segment, plan in plans.items()}
+
+    def texts(self, segments: Iterable[str]) -> list[str]:
+        """The different texts that are translated one by one."""
+        return _texts({segment: self._plan(segment) for segment in segments if segment.strip()})
+
+    def missing(self, segments: Iterable[str]) -> list[str]:
+        """Those of them that the first attempt has yet to translate."""
+        texts = self.texts(segments)
+        known = self.session.known(texts, self.direction, self.attempts[0].settings)
+        return [text for text in texts if text not in known]
+
+    def _plan(self, segment: str) -> Plan:
+        return pieces.split(segment, self.direction.source, most_letters=self.session.settings.max_source_letters)
+
+    def _by_attempts(self, texts: list[str]) -> dict[str, Outcome]:
+        best: dict[str, Outcome] = {}
+        open_texts = texts
+        for number, attempt in enumerate(self.attempts):
+            for text, outcome in self._attempt(open_texts, attempt, first=number == 0).items():
+                if text not in best or len(outcome.flags) < len(best[text].flags):
+                    self.counts.mended += text in best
+                    best[text] = outcome
+            open_texts = [text for text in open_texts if text in best and best[text].flags]
+            if number == 0:
+                self.counts.retried = len(open_texts) if len(self.attempts) > 1 else 0
+        return best
+
+    def _attempt(self, texts: list[str], attempt: Attempt, *, first: bool) -> dict[str, Outcome]:
+        code = self.direction.source
+        plans = {text: pieces.by_sentences(text, code) if attempt.by_sentences else [(text, "")] for text in texts}
+        if attempt.by_sentences:
+            plans = {text: plan for text, plan in plans.items() if len(plan) > 1}
+        found = self._translations(_texts(plans), attempt, first=first)
+        return {
+            text: outcome
+            for text, plan in plans.items()
+            if (outcome := self._put_together(text, plan, found)) is not None
+        }
+
+    def _translations(self, texts: list[str], attempt: Attempt, *, first: bool) -> dict[str, Kept]:
+        known = self.session.known(texts, self.direction, attempt.settings)
+        missing = [text for text in texts if text not in known]
+        if first:
+            self.counts.known = len(known)
+        if not missing or not self.making:
+            return known
+        making = self.session.translate(missing, self.direction, attempt.settings)
+        self.follow(self._counted(making), attempt.what, len(missing), len(known) if first else 0)
+        return known | self.session.known(missing, self.direction, attempt.settings)
+
+    def _counted(self, translations: Iterator[Translation]) -> Iterator[Translation]:
+        for translation in translations:
+            self.counts.made += 1
+            self.counts.tokens += translation.new_tokens
+            yield translation
+
+    def _put_together(self, text: str, plan: Plan, found: dict[str, Kept]) -> Outcome | None:
+        """The translation of a text whose parts have one; None where one has none yet."""
+        parts = [found.get(part) if part else Kept("", 0, reached_limit=False, source_cut=False) for part, _ in plan]
+        kept = [part for part in parts if part is not None]
+        if len(kept) < len(plan):
+            return None
+        joined = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
+        flags = self.flags_of(text, joined, any(part.reached_limit for part in kept))
+        return Outcome(text, joined, flags, source_cut=any(part.source_cut for part in kept))
+
+    def _joined(self, segment: str, plan: Plan, found: dict[str, Outcome]) -> Outcome:
+        parts = [found.get(text) if text else Outcome("", "") for text, _ in plan]
+        kept = [part for part in parts if part is not None]
+        if len(kept) < len(plan):
+            return Outcome(segment, segment, is_translated=False)
+        if len(plan) == 1:
+            return kept[0]
+        text = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
+        limited = any("cut" in part.flags for part in kept)
+        flags = self.flags_of(segment, text, limited)
+        return Outcome(segment, text, flags, source_cut=any(part.source_cut for part in kept))
+
+
+def _texts(plans: dict[str, Plan]) -> list[str]:
+    return list(dict.fromkeys(text for plan in plans.values() for text, _ in plan if text))
