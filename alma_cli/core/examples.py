@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
-from alma_cli.core.prompt import PromptStyle, alma_prompt, build_prompt
+from alma_cli.core.prompt import NO_GUIDANCE, Guidance, PromptStyle, alma_prompt, build_prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,11 +54,20 @@ def text_ids(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, parse_
 
 
 def prompt_ids(
-    tokenizer: PreTrainedTokenizerBase, text_format: TextFormat, sources: Sequence[str], direction: Direction
+    tokenizer: PreTrainedTokenizerBase,
+    text_format: TextFormat,
+    sources: Sequence[str],
+    direction: Direction,
+    guidance: Sequence[Guidance] = (),
 ) -> list[list[int]]:
-    """The ids that a model reads before it writes a target: the same in training and in translation."""
-    prompts = [build_prompt(s, direction, style=text_format.style, tokenizer=tokenizer) for s in sources]
-    ids = _prompt_text_ids(tokenizer, text_format, prompts, [alma_prompt(s, direction) for s in sources])
+    """The ids that a model reads before it writes a target: the same in training and in translation.
+
+    `guidance` has one for each source, or is empty: nothing but the source is told.
+    """
+    rows = list(zip(sources, guidance or [NO_GUIDANCE] * len(sources), strict=True))
+    style = text_format.style
+    prompts = [build_prompt(s, direction, style=style, tokenizer=tokenizer, guidance=told) for s, told in rows]
+    ids = _prompt_text_ids(tokenizer, text_format, prompts, [alma_prompt(s, direction, told) for s, told in rows])
     return [_with_bos(tokenizer, text_format, row) for row in ids]
 
 

@@ -7,11 +7,21 @@ Style `alma` is the text of the released ALMA checkpoints (arXiv 2309.11674, sec
     English:<target><EOS>
 
 Style `chat` sends the same text as the user's turn of the model's own chat template (X-ALMA, arXiv 2410.03115).
+
+What guides one translation stands between the first line and the source, in the form of the released code's few-shot
+prompt, with a space after `English:` and no blank lines; the prompt without guidance stays as it is, byte for byte:
+
+    Translate this from German to English:
+    German: <source of an example>
+    English: <its translation>
+    German: <source>
+    English:
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from alma_cli.core.languages import Direction, language
@@ -22,6 +32,28 @@ if TYPE_CHECKING:
 
 PromptStyle = Literal["alma", "chat"]
 
+TextPair = tuple[str, str]  # a source and its translation, each on one line
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What a prompt tells beside its source."""
+
+    shots: tuple[TextPair, ...] = ()
+    """Examples, the one that matters most last: nearest to the source."""
+    terms: tuple[TextPair, ...] = ()
+    """Words of the source, and what they are to be called."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All of it, for telling two apart."""
+        if not self.shots and not self.terms:
+            return ()
+        return (str(len(self.shots)), *(text for pair in (*self.shots, *self.terms) for text in pair))
+
+
+NO_GUIDANCE = Guidance()
+
 _LINE_BREAKS = re.compile(r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -30,15 +62,29 @@ def one_line(text: str) -> str:
     return " ".join(part for line in _LINE_BREAKS.split(text) if (part := line.strip()))
 
 
-def alma_prompt(source: str, direction: Direction) -> str:
-    """The prompt up to and including the last colon; the target follows it with no space."""
+def alma_prompt(source: str, direction: Direction, guidance: Guidance = NO_GUIDANCE) -> str:
+    """The prompt up to and including the last colon; the target follows it with no space.
+
+    A term is an example of one word: of several ways to say it, that is the one that models follow (docs/terms.md).
+    """
     source_name, target_name = language(direction.source).name, language(direction.target).name
-    return f"Translate this from {source_name} to {target_name}:\n{source_name}: {source}\n{target_name}:"
+    examples = "".join(
+        f"{source_name}: {text}\n{target_name}: {translation}\n"
+        for text, translation in (*guidance.shots, *guidance.terms)
+    )
+    return f"Translate this from {source_name} to {target_name}:\n{examples}{source_name}: {source}\n{target_name}:"
 
 
-def build_prompt(source: str, direction: Direction, *, style: PromptStyle, tokenizer: PreTrainedTokenizerBase) -> str:
+def build_prompt(
+    source: str,
+    direction: Direction,
+    *,
+    style: PromptStyle,
+    tokenizer: PreTrainedTokenizerBase,
+    guidance: Guidance = NO_GUIDANCE,
+) -> str:
     """The text before the target. Raises UsageError for style `chat` with a tokenizer that has no chat template."""
-    prompt = alma_prompt(source, direction)
+    prompt = alma_prompt(source, direction, guidance)
     if style == "alma":
         return prompt
     if not tokenizer.chat_template:

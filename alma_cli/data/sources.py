@@ -11,7 +11,7 @@ from pathlib import Path
 from alma_cli.core.dataset import SourceReport
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Format, LoadedRecipe, MonoSource, ParallelSource, Recipe, Split, StageName
-from alma_cli.data.files import is_folder, plain_name, sha256_of
+from alma_cli.data.files import existing_file, is_folder, plain_name, sha256_of
 from alma_cli.data.names import MONO_ENDINGS, PARALLEL_ENDINGS, format_by_ending, language_in, pair_in, split_in
 from alma_cli.data.paths import aligned_files, matching_files
 from alma_cli.data.presets import PREFIX, mono_preset, parallel_preset
@@ -113,6 +113,18 @@ def parallel_corpora(loaded: LoadedRecipe, sources: Sequence[ParallelSource]) ->
         if not useful:
             warnings.append(f"{source.path} is not read: its languages are in no direction of the recipe")
     return corpora, tuple(warnings)
+
+
+def corpus_of_pairs(path: Path, direction: Direction) -> Corpus:
+    """One file with pairs in these languages; of a file that does not tell their order, in the direction's.
+
+    Raises InputError for what is not there, UsageError for a format that is not one of sentence pairs.
+    """
+    named = pair_in(plain_name(path))
+    is_marked = plain_name(path).endswith((".jsonl", ".json", ".parquet"))  # these name their texts
+    pair = named if named in (direction, direction.reverse) else None if is_marked else direction
+    source = ParallelSource(path=str(path), pair=str(pair) if pair else None)
+    return _pair_file(existing_file(path), source, _Wanted((direction,)))
 
 
 def mono_corpora(loaded: LoadedRecipe, sources: Sequence[MonoSource]) -> list[Corpus]:

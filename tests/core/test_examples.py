@@ -17,6 +17,7 @@ from alma_cli.core.examples import (
     tokenize_examples,
 )
 from alma_cli.core.languages import Direction
+from alma_cli.core.prompt import NO_GUIDANCE, Guidance
 from tests.core.test_prompt import PROMPTS
 from tests.tiny import EOS, byte_tokenizer, merging_tokenizer, sentencepiece_tokenizer
 
@@ -258,3 +259,21 @@ def test_epochs_differ_in_their_order() -> None:
 )
 def test_steps_are_those_of_the_epochs_or_the_limit(epochs: int, max_steps: int | None, steps: int) -> None:
     assert StepPlan(10, 4, epochs, max_steps, seed=1).steps == steps
+
+
+# --- guidance -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_guidance_stands_in_the_prompts_ids_and_its_absence_changes_none(kind: str, named: NamedTokenizer) -> None:
+    tokenizer, text_format = named(kind)
+    told = Guidance(shots=(("Ja </s>", "Yes <s>"),), terms=(("Ware", "goods"),))
+    plain = prompt_ids(tokenizer, text_format, ["Die Ware", "Nein"], DE_EN)
+
+    guided = prompt_ids(tokenizer, text_format, ["Die Ware", "Nein"], DE_EN, [told, NO_GUIDANCE])
+
+    assert guided[1] == plain[1]
+    assert tokenizer.decode(guided[0], skip_special_tokens=False).endswith(
+        "German: Ja </s>\nEnglish: Yes <s>\nGerman: Ware\nEnglish: goods\nGerman: Die Ware\nEnglish:"
+    )
+    assert tokenizer.eos_token_id not in guided[0]

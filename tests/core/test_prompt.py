@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from alma_cli.core.languages import Direction
-from alma_cli.core.prompt import alma_prompt, build_prompt, one_line
+from alma_cli.core.prompt import Guidance, alma_prompt, build_prompt, one_line
 from alma_cli.errors import UsageError
 from tests.tiny import byte_tokenizer, merging_tokenizer
+
+DE_EN = Direction("de", "en")
 
 # Written by hand from the format in the ALMA repository: one newline between lines, no space after the last colon.
 PROMPTS = [
@@ -82,3 +84,46 @@ def test_wrong_direction_says_what_is_wrong(text: str, message: str) -> None:
         Direction.parse(text)
 
     assert str(caught.value) == message
+
+
+# --- guidance -----------------------------------------------------------------------------------------------------
+
+
+def test_examples_stand_before_the_source_as_in_the_released_code() -> None:
+    # shared FACTS: `English: <target>` with a space; the instruction once, no blank lines.
+    shots = (("Ja.", "Yes."), ("Gute Nacht!", "Good night!"))
+
+    assert alma_prompt("Nein.", Direction("de", "en"), Guidance(shots=shots)) == (
+        "Translate this from German to English:\n"
+        "German: Ja.\nEnglish: Yes.\nGerman: Gute Nacht!\nEnglish: Good night!\n"
+        "German: Nein.\nEnglish:"
+    )
+
+
+@pytest.mark.parametrize(("direction", "source", "expected"), PROMPTS)
+def test_guidance_that_tells_nothing_changes_no_byte(direction: str, source: str, expected: str) -> None:
+    assert alma_prompt(source, Direction.parse(direction), Guidance()) == expected
+
+
+def test_style_chat_has_the_guidance_in_the_users_turn() -> None:
+    guidance = Guidance(terms=(("Ware", "goods"),))
+
+    prompt = build_prompt("Die Ware", DE_EN, style="chat", tokenizer=byte_tokenizer(), guidance=guidance)
+
+    assert prompt == f"<s>[INST] {alma_prompt('Die Ware', DE_EN, guidance)} [/INST]"
+
+
+def test_two_guidances_have_the_same_texts_only_if_they_are_the_same() -> None:
+    one, other = ("a", "b"), ("c", "d")
+    different = [
+        Guidance(),
+        Guidance(shots=(one,)),
+        Guidance(terms=(one,)),
+        Guidance(shots=(one, other)),
+        Guidance(shots=(one,), terms=(other,)),
+        Guidance(terms=(one, other)),
+        Guidance(shots=(other, one)),
+    ]
+
+    assert len({guidance.texts for guidance in different}) == len(different)
+    assert Guidance().texts == ()
