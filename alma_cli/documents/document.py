@@ -6,17 +6,39 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Protocol
 
+from alma_cli.documents.jsonl import read_jsonl
 from alma_cli.documents.options import DocumentOptions
+from alma_cli.documents.po import read_po
+from alma_cli.documents.subtitles import read_srt, read_vtt
+from alma_cli.documents.tables import read_csv, read_tsv
 from alma_cli.documents.text import read_document as read_text
+from alma_cli.documents.tmx import read_tmx
+from alma_cli.documents.xliff import read_xliff
 from alma_cli.errors import InputError, UsageError, nearest
 
 __all__ = ["FORMATS", "Document", "DocumentOptions", "format_of", "read_document"]
 
 FORMATS: dict[str, tuple[str, ...]] = {  # name -> the endings of its files
     "txt": (".txt", ".text"),
+    "tsv": (".tsv", ".tab"),
+    "csv": (".csv",),
+    "jsonl": (".jsonl", ".ndjson"),
+    "srt": (".srt",),
+    "vtt": (".vtt",),
+    "po": (".po", ".pot"),
+    "xliff": (".xlf", ".xliff", ".mxliff", ".sdlxliff"),
+    "tmx": (".tmx",),
 }
 _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "txt": lambda content, name, _: read_text(content, name),
+    "tsv": read_tsv,
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "srt": read_srt,
+    "vtt": read_vtt,
+    "po": read_po,
+    "xliff": read_xliff,
+    "tmx": read_tmx,
 }
 
 

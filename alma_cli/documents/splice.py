@@ -65,6 +65,7 @@ class SplicedDocument:
     bom: bytes = b""
     unencodable: str = "strict"  # "xmlcharrefreplace" where the format has character references
     notes: tuple[str, ...] = ()  # what was left alone, for the user to know
+    additions: tuple[tuple[int, str], ...] = ()  # put in where anything is translated, such as the target language
 
     @cached_property
     def segments(self) -> tuple[str, ...]:
@@ -86,9 +87,11 @@ class SplicedDocument:
 
     def spliced(self, translations: Sequence[str]) -> str:
         """The text with the translations in it."""
-        order = sorted(range(len(self.slots)), key=lambda i: (self.slots[i].start, -self.slots[i].end))
-        sorted_slots = [self.slots[i] for i in order]
-        return _Splice(self.text, sorted_slots, [translations[i] for i in order]).between(0, len(self.text), 0)
+        added = [Slot(at, at, "", write=written_with(before=text), is_target=True) for at, text in self.additions]
+        pairs = [*zip(self.slots, translations, strict=True), *((slot, "") for slot in added)]
+        pairs.sort(key=lambda pair: (pair[0].start, -pair[0].end))
+        splice = _Splice(self.text, [slot for slot, _ in pairs], [translation for _, translation in pairs])
+        return splice.between(0, len(self.text), 0)
 
 
 @dataclass(frozen=True)
