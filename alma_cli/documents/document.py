@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Protocol
 
+from alma_cli.documents.html import read_html
 from alma_cli.documents.jsonl import read_jsonl
+from alma_cli.documents.markdown import read_markdown
 from alma_cli.documents.options import DocumentOptions
 from alma_cli.documents.po import read_po
 from alma_cli.documents.subtitles import read_srt, read_vtt
@@ -28,6 +30,8 @@ FORMATS: dict[str, tuple[str, ...]] = {  # name -> the endings of its files
     "po": (".po", ".pot"),
     "xliff": (".xlf", ".xliff", ".mxliff", ".sdlxliff"),
     "tmx": (".tmx",),
+    "html": (".html", ".htm", ".xhtml"),
+    "markdown": (".md", ".markdown"),
 }
 _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "txt": lambda content, name, _: read_text(content, name),
@@ -39,6 +43,8 @@ _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "po": read_po,
     "xliff": read_xliff,
     "tmx": read_tmx,
+    "html": read_html,
+    "markdown": read_markdown,
 }
 
 

@@ -101,17 +101,17 @@ def numbered(pieces: Sequence[Piece], plain: str) -> tuple[tuple[Tag, ...], str]
     """The tags of the pieces and the text with them in it."""
     taken = free_numbers(plain)
     numbers = (number for number in count(1) if number not in taken)
-    partners = _partners(pieces)
+    pairs = partners(pieces)
     tags: list[Tag] = []
     by_opening: dict[int, Tag] = {}
     written = []
     for i, piece in enumerate(pieces):
         if piece.kind == "text":
             written.append(piece.text)
-        elif piece.kind == "close" and i in partners:
-            written.append(f"</{by_opening[partners[i]].number}>")
+        elif piece.kind == "close" and i in pairs:
+            written.append(f"</{by_opening[pairs[i]].number}>")
         else:
-            closing = pieces[partners[i]] if i in partners else None
+            closing = pieces[pairs[i]] if i in pairs else None
             tag = Tag(next(numbers), (piece.start, piece.end), (closing.start, closing.end) if closing else None)
             by_opening[i] = tag
             tags.append(tag)
@@ -121,14 +121,18 @@ def numbered(pieces: Sequence[Piece], plain: str) -> tuple[tuple[Tag, ...], str]
 
 def trimmed(pieces: Sequence[Piece], *, tags_outside: bool) -> list[Piece]:
     """The pieces without white space, and tags around everything, at the edges."""
-    left, partners = list(pieces), _partners(pieces)
+    left, pairs = list(pieces), partners(pieces)
     first, last = 0, len(left) - 1
     while first <= last:
-        if partners.get(first) == last:
+        if pairs.get(first) == last:
             first, last = first + 1, last - 1
-        elif _is_space(left[first]) or (tags_outside and left[first].kind != "text" and first not in partners):
+        elif tags_outside and pairs.get(first) == first + 1:
+            first += 2
+        elif tags_outside and pairs.get(last) == last - 1:
+            last -= 2
+        elif _is_space(left[first]) or (tags_outside and left[first].kind != "text" and first not in pairs):
             first += 1
-        elif _is_space(left[last]) or (tags_outside and left[last].kind != "text" and last not in partners):
+        elif _is_space(left[last]) or (tags_outside and left[last].kind != "text" and last not in pairs):
             last -= 1
         else:
             break
@@ -146,7 +150,7 @@ def _is_space(piece: Piece) -> bool:
     return piece.kind == "text" and not piece.text.strip()
 
 
-def _partners(pieces: Sequence[Piece]) -> dict[int, int]:
+def partners(pieces: Sequence[Piece]) -> dict[int, int]:
     """Which opening piece and which closing piece belong together, properly nested ones only; both ways."""
     found: dict[int, int] = {}
     opened: list[int] = []
