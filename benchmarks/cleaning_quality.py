@@ -24,9 +24,9 @@ import zstandard
 from alma_cli.core.dataset import Document
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Filters, PairFilters
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
+from alma_cli.core.text.language import other_languages
 from alma_cli.data.cleaning import Cleaner
-from alma_cli.data.language import other_languages
 from alma_cli.data.records import Pair
 
 LANGUAGES = ("cs", "de", "is", "ru", "zh")

@@ -25,7 +25,7 @@ import zstandard
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from alma_cli.core.dataset import Document
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.decontamination import HeldOutText
 from alma_cli.data.duplicates import beyond_the_cap, near_duplicates
 from alma_cli.data.keys import exact_keys, signatures

@@ -16,8 +16,8 @@ import pyarrow as pa
 from alma_cli.core.dataset import Document, write_atomically
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Filters, Split
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.account import Account, Sample, short
-from alma_cli.data.characters import Characters
 from alma_cli.data.cleaned import (
     BlockNotes,
     Overlap,

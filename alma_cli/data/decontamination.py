@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from alma_cli.core.dataset import Document
 from alma_cli.core.process import ErrorsNaming
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.held_out_index import Column, HeldOutRecord, Index, side_keys
 from alma_cli.data.key_table import KeyTable
 from alma_cli.data.keys import either_way

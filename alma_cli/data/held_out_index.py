@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alma_cli.core.dataset import Document
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.key_table import KeyTable
 from alma_cli.data.keys import either_way, exact_keys
 from alma_cli.data.letters import WORD, Letters, mixed

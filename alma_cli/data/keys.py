@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.letters import mixed
 from alma_cli.data.records import Pair
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alma_cli.data.characters import Characters
-from alma_cli.data.language import other_languages, other_languages_of_documents
+from alma_cli.core.text.characters import Characters
+from alma_cli.core.text.language import other_languages, other_languages_of_documents
 from alma_cli.data.text_steps import Column, Flags
 
 

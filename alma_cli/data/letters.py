@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 
 WORD = 2
 """What a word counts; a character of a script without spaces between words counts 1, half a word."""

@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from alma_cli.data.characters import LETTER, Characters
+from alma_cli.core.text.characters import LETTER, Characters
 
 # What bytes 80 to BF, the second and later ones of a character in UTF-8, are in other encodings.
 _IN_LATIN = "\x80-\xbf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"

@@ -30,7 +30,7 @@ REASONS: dict[str, str] = {
     "length_ratio": "one side far longer than is usual beside the other",
     "urls": "links or addresses that the sides do not share",
     "numbers": "a number on one side that is another on the other",
-    # A text in another language: data/language.py.
+    # A text in another language: core/text/language.py.
     "wrong_language": "text that is clearly in another language than it should be",
     "sides_swapped": "a source in the target's language and a target in the source's",
     # A text's size under the recipe's tokenizer.

@@ -9,10 +9,10 @@ from functools import cache, cached_property
 import numpy as np
 import numpy.typing as npt
 
-from alma_cli.data.characters import DIGIT, MARK, SPACE, Characters
-from alma_cli.data.html import html_in
+from alma_cli.core.text.characters import DIGIT, MARK, SPACE, Characters
+from alma_cli.core.text.html import html_in
+from alma_cli.core.text.repetition import document_repeats_itself, has_runs, repeats_itself
 from alma_cli.data.mojibake import count_mojibake, suspicious_places
-from alma_cli.data.repetition import document_repeats_itself, has_runs, repeats_itself
 
 Flags = npt.NDArray[np.bool_]
 """One for each text of a column, (N,)."""

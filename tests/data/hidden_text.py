@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alma_cli.core.dataset import Document
 from alma_cli.core.languages import Direction
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.decontamination import HeldOutRecord, HeldOutText
 from alma_cli.data.records import Pair, columns_of, languages_of
 

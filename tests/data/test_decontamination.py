@@ -12,7 +12,7 @@ import pytest
 
 from alma_cli.core.dataset import Document
 from alma_cli.core.languages import Direction
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.decontamination import HeldOutText
 from alma_cli.data.held_out_index import HeldOutRecord
 from alma_cli.data.key_table import KeyTable

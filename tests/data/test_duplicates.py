@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.duplicates import beyond_the_cap, near_duplicates
 from alma_cli.data.keys import SIGNATURE_BYTES, exact_keys, signatures
 

@@ -9,7 +9,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from alma_cli.core.languages import Direction
-from alma_cli.data.characters import Characters
+from alma_cli.core.text.characters import Characters
 from alma_cli.data.keys import SIGNATURE_BYTES, exact_keys, pair_keys, signatures
 from alma_cli.data.records import Pair
 from tests.data.hidden_text import exact_similarity

@@ -11,9 +11,9 @@ import pytest
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from alma_cli.core.languages import LANGUAGES
-from alma_cli.data.characters import Characters
-from alma_cli.data.language import other_languages, other_languages_of_documents, script_letters
-from alma_cli.data.language_model import SCRIPTS_WITH_MODEL, rivals
+from alma_cli.core.text.characters import Characters
+from alma_cli.core.text.language import other_languages, other_languages_of_documents, script_letters
+from alma_cli.core.text.language_model import SCRIPTS_WITH_MODEL, rivals
 
 GERMAN = "Der Zug nach Hamburg fährt heute leider eine halbe Stunde später ab."
 ENGLISH = "Unfortunately the train to Hamburg leaves half an hour later today."

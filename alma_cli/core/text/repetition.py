@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alma_cli.data.characters import LETTER, PUNCTUATION, SYMBOL, Characters
+from alma_cli.core.text.characters import LETTER, PUNCTUATION, SYMBOL, Characters
 
 _LONGEST_RUN, _RUN_SHARE = 10, 0.2  # of one character in a row: `Neeeeeeeeein!` he wrote to his wife is no loop
 _RUNS = re.compile(r"([^\s\d])\1{9,}")

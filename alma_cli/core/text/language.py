@@ -1,7 +1,7 @@
 """Is a text in the language that it should be in? Many texts at once, offline; where it is not clear, they are right.
 
 First its script is looked at: nothing in Cyrillic is German, whatever it says. Languages that share a script are told
-apart by the model of data/language_model.py, which has to be sure: of the whole text, and of what is left of it without
+apart by the model of text/language_model.py, which has to be sure: of the whole text, and of what is left of it without
 the words with a capital, since names say where people come from and not in which language it is told.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alma_cli.core.languages import LANGUAGES
-from alma_cli.data.characters import LETTER, Characters
-from alma_cli.data.language_model import SCRIPTS_WITH_MODEL, Rivals, rivals
+from alma_cli.core.text.characters import LETTER, Characters
+from alma_cli.core.text.language_model import SCRIPTS_WITH_MODEL, Rivals, rivals
 
 # Letters of each script; Japanese is written in Kana and Han, Korean in Hangul and a little Han.
 _LETTER_RANGES = {

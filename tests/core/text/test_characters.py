@@ -8,7 +8,7 @@ import unicodedata
 import numpy as np
 import pytest
 
-from alma_cli.data.characters import (
+from alma_cli.core.text.characters import (
     CONTROL,
     DIGIT,
     LETTER,

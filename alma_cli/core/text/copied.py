@@ -1,0 +1,30 @@
+"""Whether a translation is its source again: the same words, where they are more than names and terms."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_COPIED_WORDS, _COPIED_CAPITALS, _COPIED_HAN = 3, 4, 8
+_PLAIN_WORD = re.compile(r"(?<![\w./\\@:=\-])[^\W\d_]{2,}(?![\w/\\@=\-])(?!\.\w)")
+
+
+def is_copied(source: str, target: str) -> bool:
+    """The same letters and digits on both sides, in words that are not the same in every language."""
+    return _folded(source) == _folded(target) and _is_language(source)
+
+
+def _folded(text: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _is_language(text: str) -> bool:
+    """Whether the text is more than names and terms, which are the same in many languages."""
+    words = list(filter(str.isalpha, _PLAIN_WORD.findall(text)))
+    if text.isupper():
+        return len(words) >= _COPIED_CAPITALS
+    if sum(word.islower() for word in words) >= _COPIED_WORDS:
+        return True
+    return sum(not word.islower() and not word.isupper() and not word.istitle() for word in words) >= 1 and (
+        sum(map(len, words)) >= _COPIED_HAN and not any(char.isascii() for word in words for char in word)
+    )
