@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Protocol
 
+from alma_cli.documents.docx import read_docx
 from alma_cli.documents.html import read_html
 from alma_cli.documents.jsonl import read_jsonl
 from alma_cli.documents.markdown import read_markdown
@@ -32,6 +33,7 @@ FORMATS: dict[str, tuple[str, ...]] = {  # name -> the endings of its files
     "tmx": (".tmx",),
     "html": (".html", ".htm", ".xhtml"),
     "markdown": (".md", ".markdown"),
+    "docx": (".docx", ".docm"),
 }
 _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "txt": lambda content, name, _: read_text(content, name),
@@ -45,6 +47,7 @@ _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "tmx": read_tmx,
     "html": read_html,
     "markdown": read_markdown,
+    "docx": read_docx,
 }
 
 

@@ -54,6 +54,7 @@ def read_po(content: bytes, name: str, options: DocumentOptions) -> SplicedDocum
         named = charset[1].decode()
         raise InputError(f"'{name}' is in {named}, which has not every letter", hint="msgconv -t UTF-8 converts it")
     decoded = decode(content, name)
+    feed = "\r\n" if "\r\n" in decoded.text else "\n"
     slots: list[Slot] = []
     kept = 0
     for entry in _entries(decoded.text, name):
@@ -67,7 +68,7 @@ def read_po(content: bytes, name: str, options: DocumentOptions) -> SplicedDocum
             if _meaning(decoded.text, target) and not entry.fuzzy and not options.retranslate:
                 kept += 1
                 continue
-            slots += _slots(decoded.text, source, target, f"line {entry.line}")
+            slots += _slots(decoded.text, source, target, feed, f"line {entry.line}")
     notes = (f"{kept} translations that were there are kept",) if kept else ()
     return SplicedDocument(content, decoded.text, tuple(slots), decoded.codec, decoded.bom, notes=notes)
 
@@ -116,7 +117,7 @@ def _meant(escape: str) -> str:
     return chr(int(escape[2:], 16)) if escape[1] == "x" and len(escape) > 2 else _MEANING.get(escape, escape[1:])
 
 
-def _slots(text: str, source: _Value, target: _Value, location: str) -> list[Slot]:
+def _slots(text: str, source: _Value, target: _Value, feed: str, location: str) -> list[Slot]:
     """A slot for each line of the source; together they write the whole target, its line feeds and outer white space.
 
     The first stands where the target's strings are; the others right behind it.
@@ -136,7 +137,6 @@ def _slots(text: str, source: _Value, target: _Value, location: str) -> list[Slo
         before += "\n" if i < len(rows) - 1 else ""
     if not found:
         return []
-    feed = "\r\n" if "\r\n" in text else "\n"
     slots = []
     for i, (leading, slot) in enumerate(found):
         opening = "" if i else '"' if len(found) == 1 else f'""{feed}"'
