@@ -49,6 +49,14 @@ _READERS: dict[str, Callable[[bytes, str, DocumentOptions], Document]] = {
     "markdown": read_markdown,
     "docx": read_docx,
 }
+_TO_CONVERT = {
+    ".doc": "save it as .docx",
+    ".odt": "save it as .docx",
+    ".rtf": "save it as .docx",
+    ".pdf": "take the file that it was made from, or its text (pdftotext)",
+    ".xlsx": "save the sheet as .csv",
+    ".mo": "take the .po file that it was made from, or msgunfmt",
+}
 
 
 class Document(Protocol):
@@ -82,6 +90,8 @@ def read_document(
     if not content:
         raise InputError(f"'{name}' is empty")
     if format == "auto":
+        if (ending := PurePath(name).suffix.lower()) in _TO_CONVERT:
+            raise InputError(f"'{name}': {ending} files cannot be translated", hint=_TO_CONVERT[ending])
         format = format_of(name) or "txt"
     return _READERS[format](content, name, options or DocumentOptions())
 

@@ -3,7 +3,7 @@
 #, c-format, fuzzy               flags are kept: what was marked for review stays marked
 #| msgid "%d old file"           the source before it changed; never touched
 msgid "%d file"                  source of msgstr[0]
-msgid_plural "%d files"          source of every other msgstr[n]
+msgid_plural "%d files"          source of every other msgstr[n], and of an only one (Chinese)
 msgstr[0] ""
 msgstr[1] ""
 """
@@ -61,10 +61,10 @@ def read_po(content: bytes, name: str, options: DocumentOptions) -> SplicedDocum
         sources = entry.values.get("msgid"), entry.values.get("msgid_plural")
         if sources[0] is None or not _meaning(decoded.text, sources[0]):
             continue
-        for key, target in entry.values.items():
-            if not key.startswith("msgstr"):
-                continue
-            source = (sources[1] if key not in ("msgstr", "msgstr[0]") else None) or sources[0]
+        targets = {key: value for key, value in entry.values.items() if key.startswith("msgstr")}
+        for key, target in targets.items():
+            is_singular = key == "msgstr" or (key == "msgstr[0]" and len(targets) > 1)
+            source = (None if is_singular else sources[1]) or sources[0]
             if _meaning(decoded.text, target) and not entry.fuzzy and not options.retranslate:
                 kept += 1
                 continue

@@ -21,7 +21,7 @@ _VTT_TAG = re.compile(r"<(/?)(\w*)[^<>]*>")
 _VTT_REFERENCE = re.compile(r"&(?:amp|lt|gt|nbsp|lrm|rlm);")
 _VTT_MEANING = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&nbsp;": "\u00a0", "&lrm;": "\u200e", "&rlm;": "\u200f"}
 _NONE = re.compile(r"(?!)")
-_SPACE_OUTSIDE_TAGS = re.compile(r" (?![^<>]*>)")
+_TAG_OR_SPACE = re.compile(r"<[^<>]*>|( )")
 
 
 def read_srt(content: bytes, name: str, _: DocumentOptions) -> SplicedDocument:
@@ -99,7 +99,7 @@ def _wrapped(rows: int, feed: str, escape: Callable[[str], str]) -> Write:
 
 
 def _rows_of(line: str, rows: int) -> list[str]:
-    spaces = [match.start() for match in _SPACE_OUTSIDE_TAGS.finditer(line)]
+    spaces = [match.start() for match in _TAG_OR_SPACE.finditer(line) if match[1]]
     if rows == 1 or not spaces:
         return [line]
     at = min(spaces, key=lambda space: abs(space - len(line) / rows))

@@ -114,6 +114,12 @@ def test_a_catalogue_with_a_bom_and_crlf_keeps_them() -> None:
     assert rendered == ("\ufeff" + all_changed(read(CATALOGUE, "de.po")).replace("\n", "\r\n")).encode()
 
 
+def test_a_language_with_one_form_gets_the_plural() -> None:
+    document = read('msgid "a file"\nmsgid_plural "%d files"\nmsgstr[0] ""\n', "zh.po")
+
+    assert document.segments == ("%d files",)
+
+
 def test_translations_are_made_again_on_request() -> None:
     document = read('msgid "a"\nmsgstr "a"\n\nmsgid "b"\nmsgstr ""\n"b"\n', "x.po", retranslate=True)
 
