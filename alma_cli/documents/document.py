@@ -74,8 +74,8 @@ class Document(Protocol):
     def notes(self) -> tuple[str, ...]:
         """What was left alone and why, with counts, for the user to know."""
 
-    def render(self, translations: Sequence[str]) -> bytes:
-        """The whole file with each segment's translation in its place."""
+    def render(self, translations: Sequence[str | None]) -> bytes:
+        """The whole file with each segment's translation in its place; None: what is there stays."""
 
 
 def read_document(

@@ -44,10 +44,10 @@ class WordDocument:
         """The part and the paragraph."""
         return tuple(location for part in self.parts.values() for location in part.locations)
 
-    def render(self, translations: Sequence[str]) -> bytes:
+    def render(self, translations: Sequence[str | None]) -> bytes:
         """The archive with the parts whose segments have changed; as it came, where none has."""
         assert len(translations) == len(self.segments), f"{len(translations)=} {len(self.segments)=}"
-        if tuple(translations) == self.segments:
+        if all(new in (None, old) for new, old in zip(translations, self.segments, strict=True)):
             return self.content
         rendered, position = {}, 0
         for name, part in self.parts.items():

@@ -142,7 +142,8 @@ def _slots(text: str, source: _Value, target: _Value, feed: str, location: str) 
         opening = "" if i else '"' if len(found) == 1 else f'""{feed}"'
         write = _writer(opening, leading, before if i == len(found) - 1 else None, feed)
         start = target.end if i else target.start
-        slots.append(replace(slot, start=start, end=target.end, write=write, is_target=True, location=location))
+        slot = replace(slot, start=start, end=target.end, write=write, location=location)
+        slots.append(replace(slot, is_target=True, goes_on=i > 0))
     return slots
 
 

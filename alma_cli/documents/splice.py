@@ -52,6 +52,7 @@ class Slot:
     write: Write = _AS_IT_IS
     is_target: bool = False  # beside its source: written even where the translation equals it
     location: str = ""  # for people; else the line
+    goes_on: bool = False  # writes on where the slot before it ended: both are written, or neither
 
 
 @dataclass(frozen=True)
@@ -78,20 +79,39 @@ class SplicedDocument:
         feeds = [match.start() for match in re.finditer("\n", self.text)]
         return tuple(slot.location or f"line {bisect_left(feeds, slot.start) + 1}" for slot in self.slots)
 
-    def render(self, translations: Sequence[str]) -> bytes:
-        """The file with each translation in its place; as it came, where every segment came back as it was."""
+    def render(self, translations: Sequence[str | None]) -> bytes:
+        """The file with each translation in its place; None leaves the place as it was.
+
+        The file as it came, where every segment came back as it was.
+        """
         assert len(translations) == len(self.slots), f"{len(translations)=} {len(self.slots)=}"
-        if tuple(translations) == self.segments:
+        if all(new in (None, old) for new, old in zip(translations, self.segments, strict=True)):
             return self.content
         return self.bom + self.spliced(translations).encode(self.codec, self.unencodable)
 
-    def spliced(self, translations: Sequence[str]) -> str:
+    def spliced(self, translations: Sequence[str | None]) -> str:
         """The text with the translations in it."""
+        translations = self._together(translations)
         added = [Slot(at, at, "", write=written_with(before=text), is_target=True) for at, text in self.additions]
-        pairs = [*zip(self.slots, translations, strict=True), *((slot, "") for slot in added)]
+        pairs: list[tuple[Slot, str | None]] = list(zip(self.slots, translations, strict=True))
+        pairs += [(slot, "") for slot in added]
         pairs.sort(key=lambda pair: (pair[0].start, -pair[0].end))
         splice = _Splice(self.text, [slot for slot, _ in pairs], [translation for _, translation in pairs])
         return splice.between(0, len(self.text), 0)
+
+    def _together(self, translations: Sequence[str | None]) -> list[str | None]:
+        """The translations, with the source in place of None where a part of the same value is written."""
+        together = list(translations)
+        first = 0
+        for i in range(1, len(together) + 1):
+            if i < len(together) and self.slots[i].goes_on:
+                continue
+            if any(translation is not None for translation in together[first:i]):
+                together[first:i] = [
+                    self.segments[k] if together[k] is None and i - first > 1 else together[k] for k in range(first, i)
+                ]
+            first = i
+        return together
 
 
 @dataclass(frozen=True)
@@ -100,7 +120,7 @@ class _Splice:
 
     text: str
     slots: Sequence[Slot]
-    translations: Sequence[str]
+    translations: Sequence[str | None]
 
     @cached_property
     def starts(self) -> list[int]:
@@ -119,7 +139,7 @@ class _Splice:
 
     def written(self, i: int) -> str:
         slot, translation = self.slots[i], self.translations[i]
-        if translation == slot.segment and not slot.is_target:
+        if translation is None or (translation == slot.segment and not slot.is_target):
             return self.between(slot.start, slot.end, i + 1)
         in_one_line = " ".join(translation.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
         return slot.write(events_of(in_one_line, slot.tags, slot.segment), self.markup)

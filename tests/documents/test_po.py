@@ -120,6 +120,17 @@ def test_a_language_with_one_form_gets_the_plural() -> None:
     assert document.segments == ("%d files",)
 
 
+def test_what_is_not_translated_yet_stays_without_a_translation() -> None:
+    content = 'msgid "a\\nb"\nmsgstr ""\n\nmsgid "c"\nmsgstr ""\n\nmsgid "d\\ne"\nmsgstr ""\n'
+
+    document = read(content, "x.po")
+
+    assert document.segments == ("a", "b", "c", "d", "e")
+    assert document.render([None] * 5) == content.encode()
+    filled = content[: content.rindex('""')] + '""\n"d\\n"\n"E"\n'
+    assert document.render([None, None, None, None, "E"]).decode() == filled
+
+
 def test_translations_are_made_again_on_request() -> None:
     document = read('msgid "a"\nmsgstr "a"\n\nmsgid "b"\nmsgstr ""\n"b"\n', "x.po", retranslate=True)
 
