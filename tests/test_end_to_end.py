@@ -89,7 +89,10 @@ def test_what_comes_before_its_turn_names_what_is_due(session: dict[str, Typed])
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("1 prepare", "data is in runs/tiny/data; next: alma train --stage mono"),
+        (
+            "1 prepare",
+            "data is in runs/tiny/data, and runs/tiny/data/report.html tells about it; next: alma train --stage mono",
+        ),
         ("4 train --stage mono", "weights are in runs/tiny/mono/model; next: alma train --stage parallel"),
         ("5 train --stage parallel", "weights are in runs/tiny/parallel/model; next: alma translate"),
         ("7 translate", "translations are in runs/tiny/translations; next: alma score"),

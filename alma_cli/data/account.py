@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from alma_cli.data.reasons import REASONS
+
 _SAMPLES, _KEPT_SAMPLES, _SAMPLE_CHARACTERS = 5, 5, 300
 
 
@@ -36,6 +38,7 @@ class Account:
 
     def drop(self, reason: str, sample: Sample) -> None:
         """Count one record as left out."""
+        assert reason in REASONS, f"{reason=}"
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
         samples = self.samples.setdefault(reason, [])
         if len(samples) < _SAMPLES:

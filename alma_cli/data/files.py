@@ -82,16 +82,18 @@ def shown(text: str) -> str:
 
 def chunks(path: Path) -> Iterator[bytes]:
     """The file's content in pieces of at most 1 MiB, decompressed. Raises InputError for a damaged or cut-off file."""
+    lines = 0
     try:
         with existing_file(path).open("rb") as stream:
             for piece in _decompressed(path, stream):
                 if piece:
                     yield piece
+                    lines += piece.count(b"\n")
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
-        raise _damaged(path, error) from None
+        raise _damaged(path, error, lines) from None
     except OSError as error:
         # Arrow's errors about damaged content are OSErrors without a number.
-        raise (_unreadable(path, error) if error.errno else _damaged(path, error)) from None
+        raise (_unreadable(path, error) if error.errno else _damaged(path, error, lines)) from None
 
 
 def text_chunks(path: Path) -> Iterator[bytes]:
@@ -180,7 +182,7 @@ def _unreadable_line(reason: str, content: bytes) -> Unreadable:
 
 def _decompressed(path: Path, stream: BinaryIO) -> Iterator[bytes]:
     if path.suffix == ".gz":
-        return iter(partial(gzip.GzipFile(fileobj=stream).read, _CHUNK_BYTES), b"")
+        return iter(partial(gzip.GzipFile(fileobj=stream).read1, _CHUNK_BYTES), b"")
     if path.suffix == ".zst":
         # Not the package zstandard: its reader takes a cut-off file for a complete one, its decompressor has no bound.
         import pyarrow
@@ -217,5 +219,6 @@ def _unreadable(path: Path, error: OSError) -> InputError:
     return InputError(f"cannot read '{path}': {error.strerror or error}")
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path} cannot be decompressed: {error}", hint="download or compress it again")
+def _damaged(path: Path, error: Exception, lines: int) -> InputError:
+    part = f"; its first {lines:,} lines can be read" if lines else ""
+    return InputError(f"{path} cannot be decompressed: {error}{part}", hint="download or compress it again")

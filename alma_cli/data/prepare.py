@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from alma_cli import __version__
-from alma_cli.core.dataset import Manifest, SourceReport, is_split, split_path, split_sha256
+from alma_cli.core.dataset import Manifest, SourceReport, is_split, split_path
 from alma_cli.core.recipe import LoadedRecipe, Recipe, StageName
 from alma_cli.data.blocks import Job
-from alma_cli.data.held_out_sets import HeldOutSets, held_out_beside
-from alma_cli.data.mono import PARALLEL, prepare_documents
+from alma_cli.data.files import sha256_of
+from alma_cli.data.held_out_sets import held_out_beside
+from alma_cli.data.mono import prepare_documents
 from alma_cli.data.on_ray import clean_on_ray
 from alma_cli.data.parallel import prepare_pairs
 from alma_cli.data.presets import known_training_data
+from alma_cli.data.reuse import CLEANING_PACKAGES, Blocks, stage_fingerprint, versions_of
 from alma_cli.data.selection import CleanedCorpus, Progress, clean_corpora
 from alma_cli.data.sources import Corpus, mono_corpora, mono_sources, parallel_corpora, parallel_sources
 from alma_cli.data.workers import processors
@@ -28,9 +27,6 @@ from alma_cli.errors import InputError, UsageError
 
 Engine = Literal["local", "ray"]
 
-# A change of what cleaning decides makes the blocks of before useless; so may another version of what it stands on.
-CLEANING_VERSION = 1
-CLEANING_PACKAGES = ("py3langid",)
 _OVERLAPS_LISTED = 100
 
 
@@ -81,14 +77,14 @@ def prepare_stage(
     existing = _existing(directory, resume)
     found = _found(loaded, stage, sources)
     held_out = held_out_beside(loaded, stage, directory, existing)
-    tokenizer = _sha256(means.tokenizer) if means.tokenizer else None
-    fingerprint = _fingerprint(loaded.recipe, stage, found.corpora, tokenizer, held_out.sha256, directory)
+    tokenizer = sha256_of(means.tokenizer) if means.tokenizer else None
+    fingerprint = stage_fingerprint(loaded.recipe, stage, found.corpora, tokenizer, held_out.sha256, directory)
     if resume and existing and _is_done(existing, stage, directory, fingerprint):
         return _told(loaded.recipe, stage, existing, found.warnings, unchanged=True)
     if existing and stage in existing.stages:
         # A kill between the first file and the last must not leave a manifest that describes the files of before.
         _without(existing, stage, loaded.recipe.seed).save(directory)
-    blocks = _Blocks(loaded, found, directory / ".cleaned" / stage, means.tokenizer, tokenizer)
+    blocks = Blocks(loaded.recipe, found.corpora, directory / ".cleaned" / stage, means.tokenizer, tokenizer)
     if not resume:
         shutil.rmtree(blocks.directory, ignore_errors=True)
     if stage == "mono":
@@ -136,56 +132,6 @@ def _found(loaded: LoadedRecipe, stage: StageName, paths: Sequence[Path] | None)
     _need_sources(stage, recipe, of_parallel)
     found, warnings = parallel_corpora(loaded, of_parallel)
     return _Found(found, warnings=(*warnings, *known_training_data(loaded)))
-
-
-class _Blocks:
-    """Where the cleaned blocks of each corpus are: by all that decides what is in them."""
-
-    def __init__(
-        self, loaded: LoadedRecipe, found: _Found, directory: Path, tokenizer: Path | None, tokenizer_sha256: str | None
-    ) -> None:
-        self.recipe = loaded.recipe
-        self.found = found
-        self.directory = directory
-        self.tokenizer = tokenizer
-        self.tokenizer_sha256 = tokenizer_sha256
-        self.used: set[Path] = set()
-
-    def job(self, index: int, held_out: HeldOutSets) -> Job:
-        """The work on one corpus, beside text that it must have nothing in common with."""
-        corpus, data = self.found.corpora[index], self.recipe.data
-        mono = self.directory.name == "mono"
-        filters = data.mono.filters if mono else data.parallel.filters
-        is_trained_on = corpus.split == "train"
-        compared = held_out.path() if is_trained_on else None
-        decides = [
-            CLEANING_VERSION,
-            _versions_of(CLEANING_PACKAGES),
-            [corpus.languages, corpus.split, corpus.how, corpus.sha256, corpus.path if corpus.endless else ""],
-            filters.model_dump(mode="json") if is_trained_on else None,
-            self.recipe.directions,
-            held_out.sha256 if compared else None,
-            self.tokenizer_sha256,
-        ]
-        name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
-        # Two equal corpora have equal blocks, and both are counted.
-        directory = self.directory / name
-        self.used.add(directory)
-        return Job(
-            reader=corpus.reader,
-            directory=directory,
-            split=corpus.split,
-            filters=filters,
-            directions=() if mono else self.recipe.direction_pairs,
-            held_out=compared,
-            tokenizer=self.tokenizer,
-        )
-
-    def forget_others(self) -> None:
-        """Delete the blocks of corpora and settings of before."""
-        for old in self.directory.iterdir() if self.directory.is_dir() else ():
-            if old not in self.used:
-                shutil.rmtree(old, ignore_errors=True)
 
 
 def _need_sources(stage: StageName, recipe: Recipe, sources: Sequence[object]) -> None:
@@ -242,29 +188,6 @@ def _without_tokens(counts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fingerprint(
-    recipe: Recipe, stage: StageName, corpora: Iterable[Corpus], tokenizer: str | None, held_out: str, directory: Path
-) -> str:
-    """A hash of all that decides what the stage's files hold; where the sources are is not part of it."""
-    settings = recipe.data.mono if stage == "mono" else recipe.data.parallel
-    has_pairs = stage == "mono" and PARALLEL in recipe.data.mono.mixture
-    content = {
-        "version": CLEANING_VERSION,
-        "packages": _versions_of(CLEANING_PACKAGES),
-        "sources": [[corpus.languages, corpus.split, corpus.how, corpus.sha256] for corpus in corpora],
-        "shares": [[source.share, source.replay] for source in recipe.data.mono.sources] if stage == "mono" else [],
-        "settings": settings.model_dump(mode="json", exclude={"sources"}),
-        "decontamination": recipe.data.decontamination.model_dump(mode="json", exclude={"against"}),
-        "held_out": held_out,
-        "pairs": split_sha256(split_path(directory, "parallel", "train")) if has_pairs else "",
-        "shard_megabytes": recipe.data.shard_megabytes,
-        "directions": recipe.directions,
-        "seed": recipe.seed,
-        "tokenizer": tokenizer,
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
 def _delete_leftovers(directory: Path) -> None:
     """Delete what a killed preparation was writing; that of a split is deleted when the split is written."""
     for pattern in (".*.tmp", ".cleaned/**/.*.tmp"):
@@ -304,15 +227,7 @@ def _without(manifest: Manifest | None, stage: StageName, seed: int) -> Manifest
 
 def _versions(means: Means) -> dict[str, str]:
     packages = (*CLEANING_PACKAGES, *(("tokenizers",) if means.tokenizer else ()))
-    return {"alma_cli": __version__, **_versions_of(packages)}
-
-
-def _versions_of(packages: Iterable[str]) -> dict[str, str]:
-    return {package: version(package) for package in packages}
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return {"alma_cli": __version__, **versions_of(packages)}
 
 
 def _told(

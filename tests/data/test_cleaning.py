@@ -165,6 +165,8 @@ def test_names_terms_and_numbers_may_be_the_same_on_both_sides(source: str, targ
         ("am 3. 10. 1990", "on October 3, 1990", True),
         ("12 und 34", "34 and 12", True),
         ("20.15 Uhr", "8:15 p.m.", True),
+        ("gegen 23.45 Uhr", "at about 11.45", True),
+        ("am Bahnhof 1987", "at the station in 1978", False),
         ("100 km", "62 miles", True),
         ("fünfzig", "50", True),
         ("zwei Millionen 500", "2.5 million", True),

@@ -66,6 +66,12 @@ def test_cut_off_archives_are_no_shorter_files(
         list(numbered_lines(path))
 
 
+def test_a_cut_off_archive_says_how_many_lines_can_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt.gz", gzip.compress(TEXT)[:-8])  # its checksum and length are missing
+    with pytest.raises(InputError, match=r"cannot be decompressed: .*; its first 5,000 lines can be read \("):
+        list(numbered_lines(path))
+
+
 @pytest.mark.parametrize(("ending", "compress"), [("gz", gzip.compress), ("xz", lzma.compress), ("zst", zstd)])
 def test_damaged_archives_are_named(tmp_path: Path, ending: str, compress: Callable[[bytes], bytes]) -> None:
     whole = compress(TEXT)

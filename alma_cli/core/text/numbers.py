@@ -12,10 +12,10 @@ _NUMBER = re.compile(r"(?<![A-Za-z]-)(?<!\d)\d+(?:[.,:]\d+|[ \u00a0\u202f'’]\d
 # Where numbers are converted or rounded, written in words or by another count of zeros, they differ in good pairs.
 _CONVERTED = re.compile(
     r"\b(?:miles?|mph|feet|foot|ft|inch(?:es)?|yards?|pounds?|lbs?|ounces?|oz|gallons?|acres?|fahrenheit|degrees?|stone"
-    r"|mi|sq|square|[ap]\.?\s?m|half|quarter|million\w*|billion\w*|trillion\w*|thousand\w*|hundred\w*|dozens?|mio|mrd|mld"
-    r"|mil\.|bn|tis|tisíc\w*|mili[óo]n\w*|miliar\w*|tausend\w*|hundert\w*|milljón\w*|milljarð\w*|þúsund\w*|тыс|млн|млрд"
+    r"|sq|square|[ap]\.\s?m|half|quarter|million\w*|billion\w*|trillion\w*|thousand\w*|hundred\w*|dozens?|mio|mrd|mld"
+    r"|mil\.|bn|uhr|tis|tisíc\w*|mili[óo]n\w*|miliar\w*|tausend\w*|hundert\w*|milljón\w*|milljarð\w*|þúsund\w*|тыс|млн|млрд"
     r"|миллион\w*|миллиард\w*|тысяч\w*|[xiv]{2,})\b"
-    r"|\d\s?(?:[ap]\.?m\b|ft\b|lbs?\b|k\b|m\b|[km]m\b|km/h|kg\b|cm\b|км|кг|[公英]?里|英尺|磅|[\"'′″”’])|°|[万萬億亿千百十兆点]"
+    r"|\d\s?(?:[ap]\.?m\b|ft\b|mi\b|lbs?\b|k\b|m\b|[km]m\b|km/h|kg\b|cm\b|км|кг|[公英]?里|英尺|磅|[\"'′″”’])|°|[万萬億亿千百十兆点]"
     r"|\d0s\b|\d0er\b|\d\s?(?:bn|tn)\b|\bin\b\s?\.",
     re.IGNORECASE,
 )
