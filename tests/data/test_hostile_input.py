@@ -192,9 +192,9 @@ def test_a_quote_that_is_never_closed_costs_one_line(tmp_path: Path) -> None:
 
 
 def test_quotes_that_never_close_wherever_one_begins_do_not_take_forever(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", 'a","\n' * 400_000)
+    path = write(tmp_path / "a.csv", 'a","\n' * 100_000)
     rows = list(rows_of(CsvPairs.of(path, DE_EN)))
-    assert len(rows) == 400_000
+    assert len(rows) == 100_000
     assert {row.reason for row in rows if isinstance(row, Unreadable)} == {"invalid_csv"}
 
 

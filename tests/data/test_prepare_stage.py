@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -304,5 +303,3 @@ def test_the_paper_s_parallel_data_is_read_whole(shared_data: Path, tmp_path: Pa
     assert dropped < 0.005 * 58_702
     assert all(r.read == r.kept for r in prepared.manifest.sources if r.split == "test")
     assert (prepared.warnings, prepared.notes) == ((), ())
-    shutil.rmtree(tmp_path / "data")
-    assert asdict(prepare_stage(recipe, "parallel", tmp_path / "data").manifest) == asdict(prepared.manifest)
