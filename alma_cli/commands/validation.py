@@ -71,7 +71,7 @@ def _translations(plan: StagePlan, model: PreTrainedModel, examples: Sequence[Ex
 
     translations = [""] * len(examples)
     with _translating(model, plan.precision):
-        translator = Translator(model, plan.tokenizer, plan.text_format, _greedy(plan), name=plan.base.name)
+        translator = Translator.of_model(model, plan.tokenizer, plan.text_format, _greedy(plan), name=plan.base.name)
         for direction, indices in _indices_by_direction(examples).items():
             for found in translator.translate([examples[index].source for index in indices], direction):
                 translations[indices[found.index]] = found.text

@@ -87,6 +87,16 @@ def config_of(files: ModelFiles) -> PretrainedConfig:
         raise InputError(f"cannot read the model in {files.weights}: {_first_line(error)}") from None
 
 
+def generation_config_of(files: ModelFiles) -> Any:
+    """What a model's own settings say of generating, such as its end tokens; its config where it has none."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(files.weights)
+    except (OSError, ValueError):
+        return config_of(files)
+
+
 def load_model(
     files: ModelFiles, precision: Precision, *, dtype: torch.dtype, four_bit: bool = False
 ) -> PreTrainedModel:

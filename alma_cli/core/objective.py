@@ -34,7 +34,7 @@ def negative_log_likelihood(model: PreTrainedModel, batch: Batch) -> Tensor:
     head = causal_lm.get_output_embeddings()
     # A function of autograd is told that weights want a gradient even where gradients are switched off.
     trained = [parameter for parameter in head.parameters() if parameter.requires_grad and torch.is_grad_enabled()]
-    loss: Tensor = _SummedCrossEntropy.apply(states, batch.targets, head, _LogitShape.of(causal_lm), *trained)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SummedCrossEntropy.apply(states, batch.targets, head, LogitShape.of(causal_lm), *trained)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -56,7 +56,7 @@ def labelled_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
     """(L, V) fp32: the logits that the loss sees, for tests and for looking at."""
     causal_lm = causal_lm_of(model)
     states = _labelled_states(causal_lm, batch)
-    return _LogitShape.of(causal_lm).shaped(causal_lm.get_output_embeddings()(states).float())
+    return LogitShape.of(causal_lm).shaped(causal_lm.get_output_embeddings()(states).float())
 
 
 def _labelled_states(causal_lm: Any, batch: Batch) -> Tensor:
@@ -65,7 +65,7 @@ def _labelled_states(causal_lm: Any, batch: Batch) -> Tensor:
     return states
 
 
-class _LogitShape:
+class LogitShape:
     """What some models do to their logits: cap * tanh(scale * logits / cap) (Gemma 2, Cohere, Granite)."""
 
     def __init__(self, vocabulary: int, scale: float, cap: float | None) -> None:
@@ -74,7 +74,7 @@ class _LogitShape:
         self.cap = cap
 
     @classmethod
-    def of(cls, causal_lm: Any) -> _LogitShape:
+    def of(cls, causal_lm: Any) -> LogitShape:
         config = causal_lm.config.get_text_config()
         scale = (getattr(config, "logit_scale", None) or 1.0) / (getattr(config, "logits_scaling", None) or 1.0)
         return cls(config.vocab_size, scale, getattr(config, "final_logit_softcapping", None))
@@ -96,7 +96,7 @@ class _SummedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, states: Tensor, targets: Tensor, head: Any, shape: _LogitShape, *trained: Tensor
+        context: Any, states: Tensor, targets: Tensor, head: Any, shape: LogitShape, *trained: Tensor
     ) -> Tensor:
         wanted = any(context.needs_input_grad)
         total = states.new_zeros((), dtype=torch.float32)

@@ -300,8 +300,28 @@ class DecodingSettings(Settings):
     """Nor longer than this times its source (plus 32 tokens): a loop ends early."""
     max_source_letters: int = Field(default=600, ge=40)
     """Longer segments of documents are translated sentence by sentence; a Chinese or Thai character counts as three."""
-    tokens_per_batch: int = Field(default=2048, gt=0)
-    """Prompt tokens times sentences in a batch."""
+    n_best: int = Field(default=1, gt=0)
+    """How many hypotheses of each sentence are kept for reranking; no more than `beams`."""
+    samples: int = Field(default=0, ge=0)
+    """Above 0: so many translations are drawn at random, in place of the search."""
+    temperature: float = Field(default=1.0, gt=0)
+    """Of sampling: below 1 the likely words become likelier."""
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    """Of sampling: only the likeliest words that together have this probability are drawn."""
+    sampling_seed: int = Field(default=0, ge=0)
+    """Seeds sampling; each sentence has random numbers of its own, whatever its neighbours are."""
+    engine: Literal["native", "ctranslate2", "vllm"] = "native"
+    """What generates: alma itself, or one of the extras `ct2` and `vllm`."""
+    sentences_at_once: int | None = Field(default=None, gt=0)
+    """Sentences that are translated together. None: as many as are fast and fit into memory."""
+    precision: Literal["auto", "bf16", "fp32", "4bit"] = "auto"
+    """`auto`: bf16 where the device computes in it, else fp32; `4bit`: NF4 weights."""
+
+    @model_validator(mode="after")
+    def _no_more_hypotheses_than_beams(self) -> DecodingSettings:
+        if not self.samples and self.n_best > self.beams:
+            raise ValueError(f"n_best = {self.n_best} is more than beams = {self.beams}")
+        return self
 
 
 class ScoringSettings(Settings):

@@ -1,28 +1,34 @@
-"""A model and sentences in, translations out: length-sorted batches through beam search, each with its index.
-
-B = sentences in a batch, T = tokens of the longest prompt
-"""
+"""Sentences in, translations out, each with its index: prompts as in training, limits, and text from token ids."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import torch
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 from alma_cli.core.examples import TextFormat, prompt_ids
 from alma_cli.core.languages import Direction
-from alma_cli.core.model import load_model, precision_of, text_format_of, tokenizer_of
+from alma_cli.core.model import (
+    config_of,
+    generation_config_of,
+    load_model,
+    precision_of,
+    text_format_of,
+    tokenizer_of,
+    with_adapter,
+)
 from alma_cli.core.model_files import ModelFiles
-from alma_cli.core.process import explained_memory_errors
 from alma_cli.core.prompt import PromptStyle, one_line
 from alma_cli.core.recipe import DecodingSettings
+from alma_cli.decoding.ct2 import CTranslate2Engine
+from alma_cli.decoding.engine import Candidate, Engine, Hypothesis, Request, Search
+from alma_cli.decoding.library import LibraryEngine
+from alma_cli.decoding.native import NativeEngine
+from alma_cli.decoding.vllm import VllmEngine
 from alma_cli.errors import InputError
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 # Room for short sources, whose translation can be several times as long.
 _SPARE_TOKENS = 32
@@ -37,44 +43,74 @@ class Translation:
     new_tokens: int
     reached_limit: bool  # it was stopped at the token limit and may be cut off
     source_cut: bool  # the source did not fit into the model's window
+    candidates: tuple[Candidate, ...] = ()  # n-best or samples, the best first; none for a blank source
 
 
 class Translator:
-    """A loaded model that translates. The prompt is byte for byte the one that training used.
-
-    The model may be one in training: it is neither changed nor held back from going on, but must be in eval mode.
-    """
+    """An engine that translates. The prompt is byte for byte the one that training used."""
 
     def __init__(
         self,
+        engine: Engine,
+        tokenizer: PreTrainedTokenizerBase,
+        text_format: TextFormat,
+        settings: DecodingSettings,
+        *,
+        name: str,
+        config: Any,
+        eos_ids: Iterable[int] = (),
+    ) -> None:
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.text_format = text_format
+        self.settings = settings
+        self.name = name
+        self._window: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
+        stops = {*eos_ids, tokenizer.eos_token_id, *_line_break_ids(tokenizer)}
+        self._search = Search.of(settings, stop_ids=sorted(token for token in stops if isinstance(token, int)))
+
+    @classmethod
+    def of_model(
+        cls,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         text_format: TextFormat,
         settings: DecodingSettings,
         *,
         name: str,
-    ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.text_format = text_format
-        self.settings = settings
-        self.name = name
-        self._line_break_ids = _line_break_ids(tokenizer)
-        self._stop_ids = sorted({*_eos_ids(model, tokenizer), *self._line_break_ids})
+    ) -> Translator:
+        """A translator with a model that is loaded, and in eval mode; it may be one in training, and stays as it is."""
+        engine = NativeEngine if NativeEngine.can_run(model) else LibraryEngine
+        return cls(
+            engine(model, sentences_at_once=settings.sentences_at_once),
+            tokenizer,
+            text_format,
+            settings,
+            name=name,
+            config=model.config,
+            eos_ids=eos_ids_of(model.generation_config),
+        )
 
     @classmethod
     def load(cls, files: ModelFiles, settings: DecodingSettings, *, style: PromptStyle = "alma") -> Translator:
-        """A translator from a model's files, in the device's precision."""
-        precision = precision_of()
+        """A translator from a model's files, in the precision that is set, by the engine that is set."""
         tokenizer = tokenizer_of(files)
         text_format = text_format_of(files, tokenizer, style)
-        model = load_model(files, precision, dtype=precision.dtype).eval()
-        return cls(model, tokenizer, text_format, settings, name=files.name)
+        if settings.engine == "native":
+            model = _model(files, settings)
+            return cls.of_model(model, tokenizer, text_format, settings, name=files.name)
+        engine: Engine
+        if settings.engine == "ctranslate2":
+            engine = CTranslate2Engine(files, settings, tokenizer, style)
+        else:
+            engine = VllmEngine(files, settings)
+        eos_ids = eos_ids_of(generation_config_of(files))
+        return cls(engine, tokenizer, text_format, settings, name=files.name, config=config_of(files), eos_ids=eos_ids)
 
     def translate(self, sources: Sequence[str], direction: Direction) -> Iterator[Translation]:
-        """One Translation for each source, the longest sources first. A blank source has a blank translation.
+        """One Translation for each source, as it is done. A blank source has a blank translation.
 
-        Raises MemoryExhausted where a batch does not fit.
+        Raises MemoryExhausted where not even one sentence fits.
         """
         full = [index for index, source in enumerate(sources) if source.strip()]
         for index in set(range(len(sources))) - set(full):
@@ -85,16 +121,27 @@ class Translator:
         prompts = dict(zip(full, prompt_ids(self.tokenizer, self.text_format, lines, direction), strict=True))
         empty_prompt = len(prompt_ids(self.tokenizer, self.text_format, [""], direction)[0])
         cut = self._cut_to_window(prompts, dict(zip(full, lines, strict=True)), direction, empty_prompt)
-        for batch in _batches(prompts, self.settings.tokens_per_batch):
-            limits = [self._limit(len(prompts[index]) - empty_prompt) for index in batch]
-            with explained_memory_errors("lower decoding.tokens_per_batch or decoding.beams"):
-                rows = self._generate([prompts[index] for index in batch], limits)
-            for index, (ids, stopped) in zip(batch, rows, strict=True):
-                text = self.tokenizer.decode(ids, skip_special_tokens=True)
-                assert isinstance(text, str)
-                # The stop may be a line break that the last token carries; nothing after it is the translation.
-                text = one_line(text.strip().split("\n")[0])
-                yield Translation(index, text, len(ids), reached_limit=not stopped, source_cut=index in cut)
+        requests = [Request(n, tuple(ids), self._limit(len(ids) - empty_prompt)) for n, ids in prompts.items()]
+        for answer in self.engine.answers(requests, self._search):
+            candidates = tuple(map(self._candidate, answer.hypotheses))
+            best = candidates[0]
+            yield Translation(
+                answer.index,
+                best.text,
+                best.tokens,
+                reached_limit=best.reached_limit,
+                source_cut=answer.index in cut,
+                candidates=candidates,
+            )
+
+    def _candidate(self, hypothesis: Hypothesis) -> Candidate:
+        text = self.tokenizer.decode(list(hypothesis.token_ids), skip_special_tokens=True)
+        assert isinstance(text, str)
+        # The stop may be a line break that the last token carries; nothing after it is the translation.
+        text = one_line(text.strip().split("\n")[0])
+        return Candidate(
+            text, hypothesis.log_probability, len(hypothesis.token_ids), reached_limit=not hypothesis.stopped
+        )
 
     def _limit(self, source_tokens: int) -> int:
         bound = int(source_tokens * self.settings.max_new_tokens_per_source_token) + _SPARE_TOKENS
@@ -107,7 +154,7 @@ class Translator:
 
         Raises InputError where not even an empty source leaves room.
         """
-        window = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        window = self._window
         if window is None:
             return set()
         room = window - min(self.settings.max_new_tokens, window // 2)
@@ -125,80 +172,22 @@ class Translator:
                 prompts[index] = prompt_ids(self.tokenizer, self.text_format, [source], direction)[0]
         return too_long
 
-    @torch.inference_mode()
-    def _generate(self, prompts: list[list[int]], limits: list[int]) -> list[tuple[list[int], bool]]:
-        """For each prompt its new ids without stop tokens, at most its limit of them, and whether a stop ended them."""
-        from transformers import StoppingCriteriaList
 
-        longest = max(map(len, prompts))
-        input_ids = torch.zeros(len(prompts), longest, dtype=torch.int64)  # (B, T), left-padded
-        attention_mask = torch.zeros_like(input_ids)
-        for row, ids in enumerate(prompts):
-            input_ids[row, longest - len(ids) :] = torch.tensor(ids)
-            attention_mask[row, longest - len(ids) :] = 1
-        model: Any = self.model
-        with _small_output_layer(model):
-            output = model.generate(
-                input_ids=input_ids.to(self.model.device),
-                attention_mask=attention_mask.to(self.model.device),
-                generation_config=self._generation_config(max(limits)),
-                stopping_criteria=StoppingCriteriaList([_row_limits(limits, longest, self.model.device)]),
-            )
-        return [self._until_stop(row[:limit]) for row, limit in zip(output[:, longest:].tolist(), limits, strict=True)]
-
-    def _generation_config(self, max_new_tokens: int) -> GenerationConfig:
-        from transformers import GenerationConfig
-
-        return GenerationConfig(
-            num_beams=self.settings.beams,
-            length_penalty=self.settings.length_penalty,
-            do_sample=False,
-            max_new_tokens=max_new_tokens,
-            eos_token_id=self._stop_ids,
-            # A source that is not empty has a translation that is not empty.
-            begin_suppress_tokens=self._stop_ids,
-            pad_token_id=self._stop_ids[0],
-        )
-
-    def _until_stop(self, ids: list[int]) -> tuple[list[int], bool]:
-        stops = set(self._stop_ids)
-        for position, token in enumerate(ids):
-            if token in stops:
-                return ids[:position], True
-        return ids, False
+def eos_ids_of(generation_config: Any) -> tuple[int, ...]:
+    """What a model's own generation config ends a turn with; it may be more than the tokenizer's EOS."""
+    configured = getattr(generation_config, "eos_token_id", None)
+    return tuple(configured if isinstance(configured, list) else [configured])
 
 
-def _row_limits(limits: list[int], prompt_tokens: int, device: torch.device) -> Any:
-    """Stops each row of a batch at its own limit, so that its neighbours do not change its translation."""
-    bounds = torch.tensor(limits, device=device)
-
-    def reached(input_ids: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-        # A beam search asks about several candidates a row.
-        return input_ids.shape[1] - prompt_tokens >= bounds.repeat_interleave(len(input_ids) // len(bounds))
-
-    return reached
-
-
-@contextmanager
-def _small_output_layer(model: Any) -> Iterator[None]:
-    """Make the last position's states contiguous before the output layer sees them.
-
-    They are a strided slice (B, 1, H) after the prompt; torch's matmul answers by copying the whole output matrix once
-    for each of the B rows: 4.5 GB and half of the time with SmolLM2 and 80 rows.
-    """
-    layer = model.get_output_embeddings()
-    hook = layer.register_forward_pre_hook(lambda _, inputs: (inputs[0].contiguous(), *inputs[1:]))
-    try:
-        yield
-    finally:
-        hook.remove()
-
-
-def _eos_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> set[int]:
-    """The tokenizer's EOS, and what the model's own generation config ends a turn with."""
-    configured = model.generation_config.eos_token_id
-    ids = configured if isinstance(configured, list) else [configured]
-    return {token for token in (*ids, tokenizer.eos_token_id) if isinstance(token, int)}
+def _model(files: ModelFiles, settings: DecodingSettings) -> PreTrainedModel:
+    four_bit = settings.precision == "4bit"
+    precision = precision_of("auto" if four_bit else settings.precision)
+    if not four_bit:
+        return cast("PreTrainedModel", load_model(files, precision, dtype=precision.dtype).eval())
+    # An adapter cannot be merged into 4-bit weights, so it stays on top of them.
+    plain = load_model(replace(files, adapter=None), precision, dtype=precision.dtype, four_bit=True)
+    model = plain if files.adapter is None else with_adapter(plain, files.adapter)
+    return cast("PreTrainedModel", model.eval())
 
 
 def _line_break_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
@@ -209,15 +198,3 @@ def _line_break_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     size = len(tokenizer)
     texts = tokenizer.batch_decode([[token] for token in range(size)])
     return {token for token, text in enumerate(texts) if "\n" in text and not text.strip()}
-
-
-def _batches(prompts: dict[int, list[int]], tokens_per_batch: int) -> Iterator[list[int]]:
-    """Indices in batches of near-equal prompt lengths, the longest first."""
-    batch: list[int] = []
-    for index in sorted(prompts, key=lambda i: (-len(prompts[i]), i)):
-        if batch and len(prompts[batch[0]]) * (len(batch) + 1) > tokens_per_batch:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

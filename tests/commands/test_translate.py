@@ -165,7 +165,7 @@ def test_any_number_of_beams_translates(folder: Path, beams: str) -> None:
 
 def test_translations_are_in_the_order_of_their_sources(folder: Path) -> None:
     lines = [b"Hund", b"Die Katze und der Baum und das Haus", b"Ja", b"Das ist ein Wort."]
-    words = ("--set", "decoding.tokens_per_batch=1")  # one a batch: bf16 rounds otherwise in other company
+    words = ("--set", "decoding.sentences_at_once=1")  # one a batch: bf16 rounds otherwise in other company
     alone = [translated(folder, line + b"\n", *words) for line in lines]
 
     together = translated(folder, b"\n".join(lines) + b"\n", *words)

@@ -157,7 +157,7 @@ def test_the_quality_is_that_of_the_saved_model(method: str, metric: str, make_p
     files = resolve_model(str(tmp_path / "saved"))
     settings = plan.recipe.decoding.model_copy(update={"beams": 1, "max_new_tokens": 12})
     saved = load_model(files, plan.precision, dtype=torch.float32).eval()
-    translator = Translator(saved, plan.tokenizer, plan.text_format, settings, name="saved")
+    translator = Translator.of_model(saved, plan.tokenizer, plan.text_format, settings, name="saved")
     examples = spread_evenly(read_examples(tmp_path / "work/data/parallel/valid"), 200)
     texts = [next(translator.translate([example.source], example.direction)).text for example in examples]
     assert len(set(texts)) > 3

@@ -16,6 +16,7 @@ from alma_cli.core.languages import Direction
 from alma_cli.core.model_files import resolve_model
 from alma_cli.core.prompt import PromptStyle
 from alma_cli.core.recipe import DecodingSettings
+from alma_cli.decoding.engine import Request
 from alma_cli.decoding.translator import Translation, Translator
 from alma_cli.errors import InputError
 from tests.tiny import byte_tokenizer, merging_tokenizer, sentencepiece_tokenizer, tiny_llama
@@ -33,7 +34,7 @@ SOURCES = (
 def translator_of(directory: Path, *, style: PromptStyle = "alma", **settings: Any) -> Translator:
     """In fp32, where the size of a batch changes next to nothing in the sums."""
     made = Translator.load(resolve_model(str(directory)), DecodingSettings(**settings), style=style)
-    made.model.float()
+    made.engine.model.float()  # type: ignore[attr-defined]
     return made
 
 
@@ -68,13 +69,13 @@ def test_the_model_reads_the_prompt_that_training_saw(
     tiny_llama(vocabulary=400).save_pretrained(tmp_path)
     translator = translator_of(tmp_path, style=style, beams=1, max_new_tokens=2)
     sources = ["Die Ware.", "Ende </s> <s> [INST]", "Ärger 🙂 日本", ")", "English: x", "a\\nEnglish:", "  x  y "]
-    read: list[dict[str, Any]] = []
-    translator.model.register_forward_pre_hook(lambda _, __, inputs: read.append(inputs), with_kwargs=True)
+    read: list[Request] = []
+    answers = translator.engine.answers
+    translator.engine.answers = lambda requests, search: answers(read.extend(requests) or requests, search)  # type: ignore[method-assign, func-returns-value]
 
     list(translator.translate(sources, DE_EN))
 
-    rows = zip(read[0]["input_ids"].tolist(), read[0]["attention_mask"].tolist(), strict=True)
-    sent = {tuple(token for token, there in zip(*row, strict=True) if there) for row in rows}
+    sent = {request.prompt for request in read}
     examples = [Example(DE_EN, source.strip(), ")") for source in sources]
     limits = {"max_prompt_tokens": 1000, "max_target_tokens": 1000}
     trained, _ = tokenize_examples(translator.tokenizer, translator.text_format, examples, **limits)
@@ -100,12 +101,16 @@ def test_a_sentence_has_one_translation_alone_in_a_batch_and_at_every_position(b
 
 def test_the_size_of_a_batch_changes_no_translation(lively_model: Path) -> None:
     settings = {"beams": 2, "max_new_tokens": 90, "max_new_tokens_per_source_token": 1.0}
-    small = translator_of(lively_model, tokens_per_batch=1, **settings)
-    large = translator_of(lively_model, tokens_per_batch=10_000, **settings)
+    small = translator_of(lively_model, sentences_at_once=1, **settings)
+    large = translator_of(lively_model, sentences_at_once=5, **settings)
 
-    found = translated(large, *SOURCES)
+    found, expected = translated(large, *SOURCES), translated(small, *SOURCES)
 
-    assert found == translated(small, *SOURCES)
+    assert [(one.text, one.new_tokens, one.reached_limit) for one in found] == [
+        (one.text, one.new_tokens, one.reached_limit) for one in expected
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert one.candidates[0].log_probability == pytest.approx(other.candidates[0].log_probability, rel=1e-5)
     assert {one.reached_limit for one in found} == {True, False}  # or the test would say little
 
 
