@@ -1,10 +1,10 @@
 """alma's own engine: any transformers model whose attention can be replaced, its sentences coming and going.
 
-    S = sentences in the works, W = rows (beams or samples) of one, N = rows of the model, V = vocabulary, H = hidden size
+    S = sentences in the works, W = rows (beams or samples) of one, N = rows of the model, V = vocabulary, H = hidden
 
 A sentence that is done makes room at once, and new ones are read as soon as there is room for several; what all
-prompts begin with is read once. The model computes rows without padding; logits exist for the last token of each row, a chunk
-of rows at a time.
+prompts begin with is read once. The model computes rows without padding; logits exist for the last token of each row,
+a chunk of rows at a time.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.recipe import DecodingSettings
 
 # They say how fast, not what.
-_WITHOUT_EFFECT = {"sentences_at_once", "tokens_per_batch", "max_source_letters"}
+_WITHOUT_EFFECT = {"sentences_at_once", "max_source_letters"}
 _HASHED_BYTES = 1 << 24
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "vocab.txt", "merges.txt")
 

@@ -109,7 +109,7 @@ class Session:
             return
         made = self._made_so_far(direction, settings)
         with self._journal(direction, settings) or nullcontext() as journal:
-            for translation in _with(self.translator, settings).translate(sources, direction):
+            for translation in self.translator.searching(settings).translate(sources, direction):
                 source, kept = sources[translation.index], _kept(translation)
                 if journal is not None:
                     journal.add(key_of(source), kept)
@@ -126,12 +126,6 @@ class Session:
 def translation_of(index: int, kept: Kept) -> Translation:
     """What the journal has as the translation of the source with this index."""
     return Translation(index, kept.text, kept.new_tokens, kept.reached_limit, kept.source_cut)
-
-
-def _with(translator: Translator, settings: DecodingSettings) -> Translator:
-    """The same model, searched in another way."""
-    model, tokenizer, text_format = translator.model, translator.tokenizer, translator.text_format
-    return Translator(model, tokenizer, text_format, settings, name=translator.name)
 
 
 def _kept(translation: Translation) -> Kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,7 +68,7 @@ class Translator:
         self.name = name
         self._window: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
         stops = {*eos_ids, tokenizer.eos_token_id, *_line_break_ids(tokenizer)}
-        self._search = Search.of(settings, stop_ids=sorted(token for token in stops if isinstance(token, int)))
+        self._stop_ids = sorted(token for token in stops if isinstance(token, int))
 
     @classmethod
     def of_model(
@@ -107,6 +108,12 @@ class Translator:
         eos_ids = eos_ids_of(generation_config_of(files))
         return cls(engine, tokenizer, text_format, settings, name=files.name, config=config_of(files), eos_ids=eos_ids)
 
+    def searching(self, settings: DecodingSettings) -> Translator:
+        """The same model, searched in another way."""
+        other = copy(self)
+        other.settings = settings
+        return other
+
     def translate(self, sources: Sequence[str], direction: Direction) -> Iterator[Translation]:
         """One Translation for each source, as it is done. A blank source has a blank translation.
 
@@ -122,7 +129,8 @@ class Translator:
         empty_prompt = len(prompt_ids(self.tokenizer, self.text_format, [""], direction)[0])
         cut = self._cut_to_window(prompts, dict(zip(full, lines, strict=True)), direction, empty_prompt)
         requests = [Request(n, tuple(ids), self._limit(len(ids) - empty_prompt)) for n, ids in prompts.items()]
-        for answer in self.engine.answers(requests, self._search):
+        search = Search.of(self.settings, stop_ids=self._stop_ids)
+        for answer in self.engine.answers(requests, search):
             candidates = tuple(map(self._candidate, answer.hypotheses))
             best = candidates[0]
             yield Translation(

@@ -210,15 +210,13 @@ def test_a_model_that_learned_the_pairs_scores_high(make_plan: MakePlan) -> None
 def test_an_answer_is_no_longer_than_the_targets_of_the_stage(make_plan: MakePlan) -> None:
     plan = make_plan(method="full", max_target_tokens=12)
     model = model_of(plan, "full")
-    lengths: list[int] = []
-    model.register_forward_pre_hook(
-        lambda _, __, inputs: lengths.append(inputs["input_ids"].shape[1]), with_kwargs=True
-    )
+    steps: list[int] = []
+    model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: steps.append(len(inputs[0])))
 
     quality_of(plan)(model)
 
-    # A prompt, then one token at a time, in each of the two directions; the last token is not read again.
-    assert len(lengths) == 2 * 12
+    # The logits of one token after the other, in each of the two directions.
+    assert len(steps) == 2 * 12
 
 
 # --- what cannot be -----------------------------------------------------------------------------------------------
