@@ -129,7 +129,7 @@ def escape_like(pieces: Iterable[Piece], text: str) -> Callable[[str], str]:
     written = {
         piece.text: text[piece.start : piece.end]
         for piece in pieces
-        if piece.kind == "text" and len(piece.text) == 1 and not piece.is_literal and piece.text not in "&<>"
+        if piece.kind == "text" and len(piece.text) == 1 and not piece.is_literal
     }
-    table = str.maketrans(written | {"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+    table = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | written)
     return lambda translation: legal(translation).translate(table)

@@ -6,15 +6,15 @@ markdown-it finds the blocks; what it calls inline content is looked up in the l
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from alma_cli.documents.decoded import decode
 from alma_cli.documents.html import INLINE, html_slots
-from alma_cli.documents.inline import Span
+from alma_cli.documents.inline import Event, Span
 from alma_cli.documents.options import DocumentOptions
 from alma_cli.documents.pieces import Piece, between_breaks, partners, slot_of
-from alma_cli.documents.splice import Slot, SplicedDocument
+from alma_cli.documents.splice import Markup, Slot, SplicedDocument, Write
 
 _FRONT_MATTER = re.compile(r"\A(?:---[ \t]*\r?\n.*?^(?:---|\.\.\.)|\+\+\+[ \t]*\r?\n.*?^\+\+\+)[ \t]*\r?$", re.S | re.M)
 _TASK = re.compile(r"\[[ xX]\][ \t]+")
@@ -67,7 +67,7 @@ def _slots(text: str, begin: int) -> Iterator[Slot]:
             yield from html_slots(text, start, end)
         elif token.type == "inline" and (found := _places(text, token.content, max(start, position), end, in_cell)):
             position = found[-1][1]
-            yield from _inline_slots(text, found, _escape_in_cell if in_cell else _escape)
+            yield from _inline_slots(text, found, in_cell)
 
 
 def _places(text: str, content: str, start: int, end: int, in_cell: bool) -> list[Span]:
@@ -83,23 +83,35 @@ def _places(text: str, content: str, start: int, end: int, in_cell: bool) -> lis
     return found
 
 
-def _inline_slots(text: str, lines: Sequence[Span], escape: Callable[[str], str]) -> Iterator[Slot]:
+def _inline_slots(text: str, lines: Sequence[Span], in_cell: bool) -> Iterator[Slot]:
+    escape = _escape_in_cell if in_cell else _escape
     for start, end in lines:
         for match in _IMAGE.finditer(text, start, end):
             if slot := slot_of([Piece("text", *match.span(1), match[1])], escape=escape):
                 yield slot
     for group in between_breaks(_pieces(text, lines)):
         if slot := slot_of(_paired(text, group), escape=escape, one_space=True, tags_outside=True):
-            yield slot
+            begins_line = not in_cell and any(slot.start == start for start, _ in lines)
+            yield replace(slot, write=_first_marked(slot.write)) if begins_line else slot
 
 
 def _escape(translation: str) -> str:
-    """What would begin a block or a tag is marked as text."""
-    return _BLOCK_MARK.sub(r"\1\\\2", _TAG_MARK.sub(r"\<", translation))
+    """What would begin a tag is marked as text."""
+    return _TAG_MARK.sub(r"\<", translation)
 
 
 def _escape_in_cell(translation: str) -> str:
-    return re.sub(r"(?<!\\)\|", r"\|", _TAG_MARK.sub(r"\<", translation))
+    return re.sub(r"(?<!\\)\|", r"\|", _escape(translation))
+
+
+def _first_marked(write: Write) -> Write:
+    """Writes the same, and what would begin a block is marked as text."""
+
+    def written(events: Sequence[Event], markup: Markup) -> str:
+        line = write(events, markup)
+        return _BLOCK_MARK.sub(r"\1\\\2", line) if events and events[0].tag is None else line
+
+    return written
 
 
 def _pieces(text: str, lines: Sequence[Span]) -> list[Piece]:

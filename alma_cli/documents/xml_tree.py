@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 from xml.parsers import expat
-from xml.sax.saxutils import escape as escaped
 
 from alma_cli.documents.decoded import Decoded, decode
 from alma_cli.documents.inline import Span
@@ -169,7 +168,8 @@ def escape_like(pieces: Iterable[Piece], text: str) -> Callable[[str], str]:
         for piece in pieces
         if piece.kind == "text" and len(piece.text) == 1 and not piece.is_literal and text[piece.start] == "&"
     }
-    return lambda t: escaped(legal(t), {c: ref for c, ref in written.items() if c not in "&<>"})
+    table = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"} | written)
+    return lambda translation: legal(translation).translate(table)
 
 
 def legal(text: str) -> str:
