@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from alma_cli.documents.inline import Span
 from alma_cli.documents.pieces import Piece, slot_of
 from alma_cli.documents.splice import Slot, Write
 from alma_cli.documents.xml_tree import Node, escape_like, only_cdata, text_pieces
@@ -24,21 +25,41 @@ def content_slot(source: Node) -> Slot | None:
     return slot_of(pieces, escape=escape_like(pieces, text), letters=False)
 
 
-def target_slot(source: Node, slot: Slot, start: int, end: int, before: str, after: str, location: str) -> Slot:
-    """The slot that writes a target there: as the source, with what is around the source's text around it, too."""
-    text = source.source
-    leading, trailing = text[source.inner[0] : slot.start], text[slot.end : source.inner[1]]
-    write = _framed(slot.write, before + leading, trailing + after)
-    return replace(slot, start=start, end=end, write=write, is_target=True, location=location)
+def segmented_slots(source: Node) -> list[Slot]:
+    """A slot for each `<mrk mtype="seg">` in the element, or the one of all its content."""
+    segments = [mark for mark in source.all("mrk") if mark.attributes.get("mtype") == "seg"]
+    return [slot for segment in segments or [source] if (slot := content_slot(segment))]
+
+
+def target_slots(
+    source: Node, slots: Sequence[Slot], place: Span, before: str, after: str, location: str
+) -> list[Slot]:
+    """The slots that write a target at the place: as the source, with what is around the source's texts, too."""
+    text, found, position = source.source, list[Slot](), source.inner[0]
+    for i, slot in enumerate(slots):
+        leading = (before if i == 0 else "") + text[position : slot.start]
+        trailing = text[slot.end : source.inner[1]] + after if i == len(slots) - 1 else ""
+        position = slot.end
+        start = place[1] if i else place[0]
+        write = _framed(slot.write, leading, trailing)
+        slot = replace(slot, start=start, end=place[1], write=write, location=location)
+        found.append(replace(slot, is_target=True, goes_on=i > 0))
+    return found
+
+
+def has_text(target: Node) -> bool:
+    """Whether anything but white space and markup is in the element."""
+    waiting = [target]
+    while waiting:
+        node = waiting.pop()
+        if node.kind in ("text", "cdata") and node.source[node.start : node.end].strip():
+            return True
+        waiting += node.children
+    return False
 
 
 def _framed(inner: Write, before: str, after: str) -> Write:
     return lambda events, markup: before + inner(events, markup) + after
-
-
-def has_text(target: Node) -> bool:
-    """Whether anything but white space is in the element."""
-    return bool(target.source[slice(*target.inner)].strip())
 
 
 def _pieces(element: Node) -> Iterator[Piece]:

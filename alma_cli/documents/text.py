@@ -8,8 +8,6 @@ from alma_cli.core.text_files import decode_text, split_lines
 from alma_cli.documents.splice import Slot, SplicedDocument
 from alma_cli.errors import InputError
 
-TextDocument = SplicedDocument
-
 
 def read_document(content: bytes, name: str) -> SplicedDocument:
     """The document in a file's bytes, its blank lines being empty segments.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from alma_cli.documents.inline_xml import content_slot, has_text, target_slot
+from alma_cli.documents.inline_xml import content_slot, has_text, target_slots
 from alma_cli.documents.options import DocumentOptions
 from alma_cli.documents.splice import Slot, SplicedDocument
 from alma_cli.documents.xml_tree import Node, read_xml
@@ -33,7 +33,7 @@ def read_tmx(content: bytes, name: str, options: DocumentOptions) -> SplicedDocu
             kept += 1
         elif slot := content_slot(text):
             location = f"unit {unit.attributes.get('tuid', number)}"
-            slots.append(_slot(source, text, target, filled, slot, options.target, location))
+            slots += _slots(source, text, target, filled, slot, options.target, location)
     if seen and options.source not in seen:
         raise InputError(f"'{name}' has no text in '{options.source}'", hint=f"it has: {', '.join(sorted(seen))}")
     notes = (f"{kept} translations that were there are kept",) if kept else ()
@@ -46,13 +46,14 @@ def _language(variant: Node) -> str:
     return re.split("[-_]", value.lower())[0]
 
 
-def _slot(
+def _slots(
     source: Node, text: Node, target: Node | None, filled: Node | None, slot: Slot, language: str, location: str
-) -> Slot:
+) -> list[Slot]:
+    tags = f"<{text.name}>", f"</{text.name}>"
     if filled:
-        return target_slot(text, slot, filled.start, filled.end, f"<{text.name}>", f"</{text.name}>", location)
+        return target_slots(text, [slot], (filled.start, filled.end), *tags, location)
     if target:
-        return target_slot(text, slot, target.inner[1], target.inner[1], f"<{text.name}>", f"</{text.name}>", location)
+        return target_slots(text, [slot], (target.inner[1], target.inner[1]), *tags, location)
     indent = re.search(r"\s*\Z", source.source[: source.start][-200:])
-    before = f'{indent[0] if indent else ""}<{source.name} xml:lang="{language}"><{text.name}>'
-    return target_slot(text, slot, source.end, source.end, before, f"</{text.name}></{source.name}>", location)
+    before = f'{indent[0] if indent else ""}<{source.name} xml:lang="{language}">{tags[0]}'
+    return target_slots(text, [slot], (source.end, source.end), before, f"{tags[1]}</{source.name}>", location)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from alma_cli.documents.inline_xml import content_slot, has_text, target_slot
+from alma_cli.documents.inline_xml import has_text, segmented_slots, target_slots
 from alma_cli.documents.options import DocumentOptions
 from alma_cli.documents.splice import Slot, SplicedDocument
 from alma_cli.documents.xml_tree import Node, read_xml
@@ -34,8 +34,10 @@ def read_xliff(content: bytes, name: str, options: DocumentOptions) -> SplicedDo
             continue
         if target and has_text(target) and not options.retranslate and not _is_due(unit, target):
             kept += 1
-        elif slot := content_slot(source):
-            slots.append((_first if is_first else _second)(unit, source, target, slot))
+        elif is_first:
+            slots += _first(unit, next(unit.elements("seg-source"), source), target)
+        else:
+            slots += _second(unit, source, target)
     notes = (f"{kept} translations that were there are kept",) if kept else ()
     additions = () if is_first or not slots else tuple(_target_language(root, options, name))
     return SplicedDocument(
@@ -49,27 +51,26 @@ def _is_due(unit: Node, target: Node) -> bool:
     return target.attributes.get("state") in _UNTRANSLATED or unit.attributes.get("state") == "initial"
 
 
-def _first(unit: Node, source: Node, target: Node | None, slot: Slot) -> Slot:
+def _first(unit: Node, source: Node, target: Node | None) -> list[Slot]:
     location = f"unit {unit.attributes.get('id', '?')}"
-    name = source.name.replace("source", "target")
+    name = source.name.replace("seg-source", "target").replace("source", "target")
     if target is None:
-        after = next(unit.elements("seg-source"), source)
-        opening = f"{_indent(source)}<{name}{_STATE_1}>"
-        return target_slot(source, slot, after.end, after.end, opening, f"</{name}>", location)
-    opening = _without(target, "state", "state-qualifier") + _STATE_1 + ">"
-    return target_slot(source, slot, target.start, target.end, opening, f"</{name}>", location)
+        place, opening = (source.end, source.end), f"{_indent(source)}<{name}{_STATE_1}>"
+    else:
+        place, opening = (target.start, target.end), _without(target, "state", "state-qualifier") + _STATE_1 + ">"
+    return target_slots(source, segmented_slots(source), place, opening, f"</{name}>", location)
 
 
-def _second(segment: Node, source: Node, target: Node | None, slot: Slot) -> Slot:
+def _second(segment: Node, source: Node, target: Node | None) -> list[Slot]:
     """The slot begins with the segment's own tag, because the state stands there."""
     unit = segment.parent
     location = f"unit {unit.attributes.get('id', '?') if unit else '?'}"
     name = source.name.replace("source", "target")
-    place = target or source
     between = segment.source[segment.inner[0] : target.start if target else source.end]
     opening = _without(target, "state") + ">" if target else f"{_indent(source)}<{name}>"
     before = _without(segment, "state", "subState") + ' state="translated">' + between + opening
-    return target_slot(source, slot, segment.start, place.end, before, f"</{name}>", location)
+    place = (segment.start, target.end if target else source.end)
+    return target_slots(source, segmented_slots(source), place, before, f"</{name}>", location)
 
 
 def _without(element: Node, *names: str) -> str:

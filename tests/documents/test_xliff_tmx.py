@@ -98,6 +98,22 @@ def test_only_targets_of_xliff_1_change() -> None:
     ]
 
 
+def test_a_unit_in_segments_gets_a_target_in_segments() -> None:
+    marked = '<mrk mtype="seg" mid="1">{}</mrk> <g id="1"><mrk mtype="seg" mid="2">{}</mrk></g>'
+    unit = (
+        '<xliff version="1.2"><trans-unit id="1"><source>One. Two.</source>'
+        "<seg-source>{}</seg-source>{}</trans-unit></xliff>"
+    )
+    content = unit.format(marked.format("One.", "Two."), "<target>" + marked.format("", "") + "</target>")
+
+    document = read(content, "job.sdlxliff")
+
+    assert document.segments == ("One.", "Two.")
+    state = ' state="needs-review-translation" state-qualifier="mt-suggestion"'
+    filled = f"<target{state}>" + marked.format("1 &amp;", "Two.") + "</target>"
+    assert document.render(["1 &", None]).decode() == unit.format(marked.format("One.", "Two."), filled)
+
+
 def test_only_targets_of_xliff_2_change() -> None:
     document = read(XLIFF_2, "job.xliff", target="de")
 
