@@ -68,13 +68,14 @@ def segment_translator(
 ) -> SegmentTranslator:
     """The recipe's way of translating segments, with its progress on the screen."""
     from alma_cli.decoding.attempts import attempts_of
-    from alma_cli.decoding.segments import SegmentTranslator
+    from alma_cli.decoding.segments import IN_CONTEXT, SegmentTranslator
 
     def follow(translations: Iterator[Translation], attempt: str, total: int, known: int) -> None:
         if known:
             console.note(f"{what}: {known} of {known + total} segments were translated before")
         if attempt:
-            console.note(f"{what}: {total} flagged segments again, {attempt}")
+            kind = "segments" if attempt == IN_CONTEXT else "flagged segments"
+            console.note(f"{what}: {total} {kind} again, {attempt}")
         console.follow_translation(translations, total=total, what=what)
 
     return SegmentTranslator(
@@ -85,7 +86,7 @@ def segment_translator(
 def translate_jobs(jobs: Sequence[Job], translator: SegmentTranslator, *, makes: Path | None) -> dict[str, Any]:
     """Translate the documents and write them, each complete or not at all; what came of it, as JSON."""
     started = time.monotonic()
-    outcomes = translator.outcomes(segment for job in jobs for segment in job.document.segments)
+    outcomes = translator.outcomes(*(job.document.segments for job in jobs))
     if makes is not None:
         makes.mkdir(exist_ok=True)
     reports = [_write(job, outcomes) for job in jobs]

@@ -294,6 +294,15 @@ class DecodingSettings(Settings):
     """Beams of the search; 1 is greedy."""
     length_penalty: float = 1.0
     """Exponent of the length by which a hypothesis's log-probability is divided."""
+    rerank: Literal["mbr", "qe"] | None = None
+    """Choose among several hypotheses: `mbr`, the one that is most like all of them; `qe`, the one that a metric
+    without references likes best. None: the one that the model likes best."""
+    rerank_metric: Literal["chrf", "bleu", "comet"] = "chrf"
+    """How alike two hypotheses are, with `mbr`."""
+    rerank_model: str | None = None
+    """COMET checkpoint or hub id, with `comet` or `qe`. None: wmt22-comet-da, or wmt22-cometkiwi-da."""
+    context_sentences: int = Field(default=0, ge=0)
+    """So many sentences of the document before a sentence are in its prompt, with their translations."""
     max_new_tokens: int = Field(default=256, gt=0)
     """No translation is longer than this."""
     max_new_tokens_per_source_token: float = Field(default=4.0, gt=0)

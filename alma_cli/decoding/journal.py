@@ -40,6 +40,9 @@ class Kept:
     new_tokens: int
     reached_limit: bool
     source_cut: bool
+    guidance_cut: bool = False
+    utility_before: float | None = None  # of the model's own choice, where there was a reranking
+    utility: float | None = None
 
 
 def key_of(source: str, context: Sequence[str] = ()) -> str:

@@ -6,14 +6,17 @@ segments --split--> pieces --session--> translations --flags--> odd ones, next a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from alma_cli.core.languages import Direction
+from alma_cli.core.prompt import TextPair, one_line
 from alma_cli.decoding import pieces
 from alma_cli.decoding.attempts import Attempt
 from alma_cli.decoding.journal import Kept
-from alma_cli.decoding.session import Session
+from alma_cli.decoding.session import Before, Session
 from alma_cli.decoding.translator import Translation
+
+IN_CONTEXT = "in the context of those before them"
 
 Plan = list[tuple[str, str]]  # pieces of a text, each with the white space after it
 # Of a source, its translation and whether that was stopped at the token limit: what is odd about it.
@@ -31,6 +34,7 @@ class Outcome:
     flags: tuple[str, ...] = ()
     is_translated: bool = True
     source_cut: bool = False
+    guidance_cut: bool = False
 
 
 @dataclass
@@ -43,6 +47,9 @@ class Counts:
     tokens: int = 0  # made now
     retried: int = 0
     mended: int = 0  # of those, how many have fewer flags now
+    reranked: int = 0  # texts for which there was a choice
+    utility_before: float = 0.0  # summed over them: of the model's own choice, and of the one that was made
+    utility: float = 0.0
 
 
 @dataclass
@@ -57,12 +64,16 @@ class SegmentTranslator:
     making: bool = True
     counts: Counts = field(default_factory=Counts)
 
-    def outcomes(self, segments: Iterable[str]) -> dict[str, Outcome]:
-        """One Outcome for each different segment that is not blank."""
-        plans = {segment: self._plan(segment) for segment in segments if segment.strip()}
+    def outcomes(self, *documents: Iterable[str]) -> dict[str, Outcome]:
+        """One Outcome for each different segment of the documents that is not blank."""
+        lists = [[segment for segment in document if segment.strip()] for document in documents]
+        plans = {segment: self._plan(segment) for segments in lists for segment in segments}
         texts = _texts(plans)
         self.counts.texts = len(texts)
         found = self._by_attempts(texts)
+        if self.session.settings.context_sentences:
+            orders = [[text for segment in segments for text, _ in plans[segment] if text] for segments in lists]
+            found = self._in_context(orders, found)
         return {segment: self._joined(segment, plan, found) for segment, plan in plans.items()}
 
     def texts(self, segments: Iterable[str]) -> list[str]:
@@ -91,28 +102,58 @@ class SegmentTranslator:
                 self.counts.retried = len(open_texts) if len(self.attempts) > 1 else 0
         return best
 
-    def _attempt(self, texts: list[str], attempt: Attempt, *, first: bool) -> dict[str, Outcome]:
+    def _in_context(self, documents: list[list[str]], alone: dict[str, Outcome]) -> dict[str, Outcome]:
+        """The texts again, each with those before it and how they were translated alone; the worse of both is dropped.
+
+        A text that comes several times is translated once, where it first has something before it.
+        """
+        before: dict[str, tuple[TextPair, ...]] = {}
+        for texts in documents:
+            for number, text in enumerate(texts):
+                ahead = texts[max(0, number - self.session.settings.context_sentences) : number]
+                pairs = tuple((one_line(one), alone[one].text) for one in ahead if one in alone and alone[one].text)
+                if pairs:
+                    before.setdefault(text, pairs)
+        attempt = replace(self.attempts[0], what=IN_CONTEXT)
+        again = self._attempt([text for text in before if text in alone], attempt, first=False, before=before)
+        better = {text: outcome for text, outcome in again.items() if len(outcome.flags) <= len(alone[text].flags)}
+        return alone | better
+
+    def _attempt(
+        self, texts: list[str], attempt: Attempt, *, first: bool, before: Before | None = None
+    ) -> dict[str, Outcome]:
         code = self.direction.source
         plans = {text: pieces.by_sentences(text, code) if attempt.by_sentences else [(text, "")] for text in texts}
         if attempt.by_sentences:
             plans = {text: plan for text, plan in plans.items() if len(plan) > 1}
-        found = self._translations(_texts(plans), attempt, first=first)
+        found = self._translations(_texts(plans), attempt, first=first, before=before)
         return {
             text: outcome
             for text, plan in plans.items()
             if (outcome := self._put_together(text, plan, found)) is not None
         }
 
-    def _translations(self, texts: list[str], attempt: Attempt, *, first: bool) -> dict[str, Kept]:
-        known = self.session.known(texts, self.direction, attempt.settings)
+    def _translations(
+        self, texts: list[str], attempt: Attempt, *, first: bool, before: Before | None
+    ) -> dict[str, Kept]:
+        known = self.session.known(texts, self.direction, attempt.settings, before)
         missing = [text for text in texts if text not in known]
         if first:
             self.counts.known = len(known)
-        if not missing or not self.making:
-            return known
-        making = self.session.translate(missing, self.direction, attempt.settings)
-        self.follow(self._counted(making), attempt.what, len(missing), len(known) if first else 0)
-        return known | self.session.known(missing, self.direction, attempt.settings)
+        if missing and self.making:
+            making = self.session.translate(missing, self.direction, attempt.settings, before)
+            self.follow(self._counted(making), attempt.what, len(missing), len(known) if first else 0)
+            known |= self.session.known(missing, self.direction, attempt.settings, before)
+        if first:
+            self._count_utilities(known.values())
+        return known
+
+    def _count_utilities(self, translations: Iterable[Kept]) -> None:
+        for kept in translations:
+            if kept.utility_before is not None and kept.utility is not None:
+                self.counts.reranked += 1
+                self.counts.utility_before += kept.utility_before
+                self.counts.utility += kept.utility
 
     def _counted(self, translations: Iterator[Translation]) -> Iterator[Translation]:
         for translation in translations:
@@ -128,7 +169,13 @@ class SegmentTranslator:
             return None
         joined = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
         flags = self.flags_of(text, joined, any(part.reached_limit for part in kept))
-        return Outcome(text, joined, flags, source_cut=any(part.source_cut for part in kept))
+        return Outcome(
+            text,
+            joined,
+            flags,
+            source_cut=any(part.source_cut for part in kept),
+            guidance_cut=any(part.guidance_cut for part in kept),
+        )
 
     def _joined(self, segment: str, plan: Plan, found: dict[str, Outcome]) -> Outcome:
         parts = [found.get(text) if text else Outcome("", "") for text, _ in plan]
@@ -140,7 +187,13 @@ class SegmentTranslator:
         text = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
         limited = any("cut" in part.flags for part in kept)
         flags = self.flags_of(segment, text, limited)
-        return Outcome(segment, text, flags, source_cut=any(part.source_cut for part in kept))
+        return Outcome(
+            segment,
+            text,
+            flags,
+            source_cut=any(part.source_cut for part in kept),
+            guidance_cut=any(part.guidance_cut for part in kept),
+        )
 
 
 def _texts(plans: dict[str, Plan]) -> list[str]:

@@ -8,7 +8,7 @@ translate(sources) --- sources --> serve()
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +16,15 @@ from typing import Any
 
 from alma_cli.core.languages import Direction
 from alma_cli.core.processes import Processes
+from alma_cli.core.prompt import Guidance, TextPair
 from alma_cli.core.recipe import DecodingSettings
+from alma_cli.decoding.guide import NO_GUIDE, Guide
 from alma_cli.decoding.journal import Journal, Kept, key_of
+from alma_cli.decoding.reranker import reranker_of
 from alma_cli.decoding.translator import Translation, Translator
+
+Before = Mapping[str, tuple[TextPair, ...]]
+"""For a source, the sentences before it with their translations; a source that is not in it is translated alone."""
 
 
 class Session:
@@ -33,6 +39,7 @@ class Session:
         journals: Path | None,
         resume: bool = True,
         processes: Processes | None = None,
+        guide_of: Callable[[Direction], Guide] = lambda _: NO_GUIDE,
     ) -> None:
         """Without `journals`, the directory that has them, nothing is kept; without `resume`, nothing is looked up."""
         self.settings = settings
@@ -41,7 +48,8 @@ class Session:
         self._origin = origin
         self._journals = journals
         self._resume = resume
-        self._made: dict[str, dict[str, Kept]] = {}  # in this session, by what makes them and source
+        self._guide_of = guide_of
+        self._made: dict[str, dict[str, Kept]] = {}  # in this session, by what makes them and key
         self._processes = processes or Processes()
 
     @property
@@ -51,45 +59,53 @@ class Session:
         return self._translator
 
     def known(
-        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings | None = None
+        self,
+        sources: Sequence[str],
+        direction: Direction,
+        settings: DecodingSettings | None = None,
+        before: Before | None = None,
     ) -> dict[str, Kept]:
         """The translations that need not be made: of this session, and of earlier ones unless they are ignored."""
         settings = settings or self.settings
         made = self._made_so_far(direction, settings)
         journal = self._journal(direction, settings)
-        keys = {source: key_of(source) for source in sources if source not in made}
-        if journal is not None and self._resume and keys:
-            kept = journal.find(keys.values())
-            made.update({source: kept[key] for source, key in keys.items() if key in kept})
-        return {source: made[source] for source in sources if source in made}
+        keys = {source: self._key(source, direction, before) for source in sources}
+        unknown = [key for key in keys.values() if key not in made]
+        if journal is not None and self._resume and unknown:
+            made.update(journal.find(unknown))
+        return {source: made[key] for source, key in keys.items() if key in made}
 
     def translate(
-        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings | None = None
+        self,
+        sources: Sequence[str],
+        direction: Direction,
+        settings: DecodingSettings | None = None,
+        before: Before | None = None,
     ) -> Iterator[Translation]:
         """One Translation for each source, as they are made; each is on disk before it comes out."""
         settings = settings or self.settings
         if not sources:
             return
-        self._processes.gathered((tuple(sources), direction, settings))
+        self._processes.gathered((tuple(sources), direction, settings, before))
         shares = self._shares(sources)
-        for translation in self._translate_share([sources[index] for index in shares[0]], direction, settings):
+        for translation in self._translate_share([sources[index] for index in shares[0]], direction, settings, before):
             yield replace(translation, index=shares[0][translation.index])
         made = self._made_so_far(direction, settings)
         for share, translations in zip(shares, self._processes.gathered([]), strict=True):
             for translation in translations:
                 index = share[translation.index]
-                made[sources[index]] = _kept(translation)
+                made[self._key(sources[index], direction, before)] = _kept(translation)
                 yield replace(translation, index=index)
 
     def serve(self) -> None:
         """What every process but the first does: its share of whatever the first is asked for, until it is closed."""
         while (task := self._processes.gathered(None)[0]) is not None:
-            sources, direction, settings = task
+            sources, direction, settings, before = task
             share = [sources[index] for index in self._shares(sources)[self._processes.rank]]
-            known = self.known(share, direction, settings)
+            known = self.known(share, direction, settings, before)
             missing = [index for index, source in enumerate(share) if source not in known]
             found = [translation_of(index, known[source]) for index, source in enumerate(share) if source in known]
-            made = self._translate_share([share[index] for index in missing], direction, settings)
+            made = self._translate_share([share[index] for index in missing], direction, settings, before)
             found += [replace(translation, index=missing[translation.index]) for translation in made]
             self._processes.gathered(found)
 
@@ -103,18 +119,29 @@ class Session:
         return [by_length[rank :: self._processes.count] for rank in range(self._processes.count)]
 
     def _translate_share(
-        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings
+        self, sources: Sequence[str], direction: Direction, settings: DecodingSettings, before: Before | None
     ) -> Iterator[Translation]:
         if not sources:
             return
         made = self._made_so_far(direction, settings)
+        reranker = reranker_of(settings, direction, self._guide_of(direction).glossary)
+        guidance = [self._guidance(source, direction, before) for source in sources]
+        told = guidance if any(one.texts for one in guidance) else ()
         with self._journal(direction, settings) or nullcontext() as journal:
-            for translation in self.translator.searching(settings).translate(sources, direction):
-                source, kept = sources[translation.index], _kept(translation)
+            found = self.translator.searching(settings).translate(sources, direction, told)
+            for translation in reranker.reranked(found, sources) if reranker else found:
+                key, kept = self._key(sources[translation.index], direction, before), _kept(translation)
                 if journal is not None:
-                    journal.add(key_of(source), kept)
-                made[source] = kept
+                    journal.add(key, kept)
+                made[key] = kept
                 yield translation
+
+    def _guidance(self, source: str, direction: Direction, before: Before | None) -> Guidance:
+        return self._guide_of(direction).guidance(source, (before or {}).get(source, ()))
+
+    def _key(self, source: str, direction: Direction, before: Before | None) -> str:
+        guide = self._guide_of(direction)
+        return key_of(source, guide.key(source, (before or {}).get(source, ())))
 
     def _made_so_far(self, direction: Direction, settings: DecodingSettings) -> dict[str, Kept]:
         return self._made.setdefault(f"{direction} {settings.model_dump_json()}", {})
@@ -125,8 +152,26 @@ class Session:
 
 def translation_of(index: int, kept: Kept) -> Translation:
     """What the journal has as the translation of the source with this index."""
-    return Translation(index, kept.text, kept.new_tokens, kept.reached_limit, kept.source_cut)
+    utilities = None if kept.utility_before is None or kept.utility is None else (kept.utility_before, kept.utility)
+    return Translation(
+        index,
+        kept.text,
+        kept.new_tokens,
+        kept.reached_limit,
+        kept.source_cut,
+        guidance_cut=kept.guidance_cut,
+        utilities=utilities,
+    )
 
 
 def _kept(translation: Translation) -> Kept:
-    return Kept(translation.text, translation.new_tokens, translation.reached_limit, translation.source_cut)
+    before, after = translation.utilities or (None, None)
+    return Kept(
+        translation.text,
+        translation.new_tokens,
+        translation.reached_limit,
+        translation.source_cut,
+        translation.guidance_cut,
+        before,
+        after,
+    )

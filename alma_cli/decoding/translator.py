@@ -19,7 +19,7 @@ from alma_cli.core.model import (
     with_adapter,
 )
 from alma_cli.core.model_files import ModelFiles
-from alma_cli.core.prompt import PromptStyle, one_line
+from alma_cli.core.prompt import NO_GUIDANCE, Guidance, PromptStyle, one_line
 from alma_cli.core.recipe import DecodingSettings
 from alma_cli.decoding.ct2 import CTranslate2Engine
 from alma_cli.decoding.engine import Candidate, Engine, Hypothesis, Request, Search
@@ -45,6 +45,8 @@ class Translation:
     reached_limit: bool  # it was stopped at the token limit and may be cut off
     source_cut: bool  # the source did not fit into the model's window
     candidates: tuple[Candidate, ...] = ()  # n-best or samples, the best first; none for a blank source
+    guidance_cut: bool = False  # there was no room for all that the prompt should have told beside it
+    utilities: tuple[float, float] | None = None  # of the model's own choice, and of the one that reranking made
 
 
 class Translator:
@@ -114,9 +116,12 @@ class Translator:
         other.settings = settings
         return other
 
-    def translate(self, sources: Sequence[str], direction: Direction) -> Iterator[Translation]:
+    def translate(
+        self, sources: Sequence[str], direction: Direction, guidance: Sequence[Guidance] = ()
+    ) -> Iterator[Translation]:
         """One Translation for each source, as it is done. A blank source has a blank translation.
 
+        `guidance` has one for each source, or is empty: the prompts tell nothing but their sources.
         Raises MemoryExhausted where not even one sentence fits.
         """
         full = [index for index, source in enumerate(sources) if source.strip()]
@@ -128,7 +133,9 @@ class Translator:
         prompts = dict(zip(full, prompt_ids(self.tokenizer, self.text_format, lines, direction), strict=True))
         empty_prompt = len(prompt_ids(self.tokenizer, self.text_format, [""], direction)[0])
         cut = self._cut_to_window(prompts, dict(zip(full, lines, strict=True)), direction, empty_prompt)
-        requests = [Request(n, tuple(ids), self._limit(len(ids) - empty_prompt)) for n, ids in prompts.items()]
+        limits = {index: self._limit(len(ids) - empty_prompt) for index, ids in prompts.items()}
+        told_less = self._tell(prompts, lines, direction, [guidance[index] for index in full] if guidance else [])
+        requests = [Request(index, tuple(ids), limits[index]) for index, ids in prompts.items()]
         search = Search.of(self.settings, stop_ids=self._stop_ids)
         for answer in self.engine.answers(requests, search):
             candidates = tuple(map(self._candidate, answer.hypotheses))
@@ -140,6 +147,7 @@ class Translator:
                 reached_limit=best.reached_limit,
                 source_cut=answer.index in cut,
                 candidates=candidates,
+                guidance_cut=answer.index in told_less,
             )
 
     def _candidate(self, hypothesis: Hypothesis) -> Candidate:
@@ -155,6 +163,31 @@ class Translator:
         bound = int(source_tokens * self.settings.max_new_tokens_per_source_token) + _SPARE_TOKENS
         return min(self.settings.max_new_tokens, bound)
 
+    def _tell(
+        self, prompts: dict[int, list[int]], lines: list[str], direction: Direction, guidance: list[Guidance]
+    ) -> set[int]:
+        """Put the guidance into the prompts, as much as there is room for; say which tell less than they should.
+
+        What is left out first are the first examples, then the terms.
+        """
+        told_less: set[int] = set()
+        for index, line, told in zip(prompts, lines, guidance, strict=True) if guidance else ():
+            while told != NO_GUIDANCE:
+                [ids] = prompt_ids(self.tokenizer, self.text_format, [line], direction, [told])
+                if self._room is None or len(ids) <= self._room:
+                    prompts[index] = ids
+                    break
+                told_less.add(index)
+                told = replace(told, shots=told.shots[1:]) if told.shots else NO_GUIDANCE
+        return told_less
+
+    @property
+    def _room(self) -> int | None:
+        """The most tokens that a prompt may have; None: any number."""
+        if self._window is None:
+            return None
+        return self._window - min(self.settings.max_new_tokens, self._window // 2)
+
     def _cut_to_window(
         self, prompts: dict[int, list[int]], sources: dict[int, str], direction: Direction, empty_prompt: int
     ) -> set[int]:
@@ -162,13 +195,12 @@ class Translator:
 
         Raises InputError where not even an empty source leaves room.
         """
-        window = self._window
-        if window is None:
+        room = self._room
+        if room is None:
             return set()
-        room = window - min(self.settings.max_new_tokens, window // 2)
         if room <= empty_prompt:
             raise InputError(
-                f"{self.name} reads {window} tokens at most: too few for the prompt and decoding.max_new_tokens",
+                f"{self.name} reads {self._window} tokens at most: too few for the prompt and decoding.max_new_tokens",
                 hint="lower decoding.max_new_tokens or take a model with a longer window",
             )
         too_long = {index for index, ids in prompts.items() if len(ids) > room}
