@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alma_cli import console
+from alma_cli.commands.guidance import kept_terms
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.recipe import Recipe
     from alma_cli.decoding.estimate import Estimate
+    from alma_cli.decoding.glossary import Glossary
     from alma_cli.decoding.segments import FlagsOf, Outcome, SegmentTranslator
     from alma_cli.decoding.session import Session
     from alma_cli.decoding.translator import Translation
@@ -78,9 +80,8 @@ def segment_translator(
             console.note(f"{what}: {total} {kind} again, {attempt}")
         console.follow_translation(translations, total=total, what=what)
 
-    return SegmentTranslator(
-        session, direction, attempts_of(recipe.decoding), _flags_of(direction), follow, making=making
-    )
+    flags_of = _with_terms(_flags_of(direction), session.guide_of(direction).glossary)
+    return SegmentTranslator(session, direction, attempts_of(recipe.decoding), flags_of, follow, making=making)
 
 
 def translate_jobs(jobs: Sequence[Job], translator: SegmentTranslator, *, makes: Path | None) -> dict[str, Any]:
@@ -106,6 +107,14 @@ def translate_jobs(jobs: Sequence[Job], translator: SegmentTranslator, *, makes:
             "translated_now": counts.made,
             "retried": counts.retried,
             "mended": counts.mended,
+        },
+        "terms": _terms(jobs, outcomes, translator),
+        "reranked": None
+        if not counts.reranked
+        else {
+            "texts": counts.reranked,
+            "mean_utility_before": counts.utility_before / counts.reranked,
+            "mean_utility": counts.utility / counts.reranked,
         },
         "tokens": counts.tokens,
         "seconds": round(time.monotonic() - started, 3),
@@ -169,6 +178,9 @@ def _tell(reports: Sequence[FileReport], outcomes: dict[str, Outcome], translato
     cut = sum(outcome.source_cut for outcome in outcomes.values())
     if cut:
         console.warn(f"{cut} sources are longer than the model's window and were cut")
+    told_less = sum(outcome.guidance_cut for outcome in outcomes.values())
+    if told_less:
+        console.warn(f"{told_less} prompts had no room in the model's window for all examples or terms")
     segments, untranslated = sum(r.segments for r in reports), sum(r.untranslated for r in reports)
     flagged = sum(report.flagged for report in reports)
     if untranslated:
@@ -186,6 +198,30 @@ def _tell(reports: Sequence[FileReport], outcomes: dict[str, Outcome], translato
     else:
         into = f"{segments} segments translated" + (f" into {first}" if first else "") + again
     console.done(into)
+
+
+def _terms(jobs: Sequence[Job], outcomes: dict[str, Outcome], translator: SegmentTranslator) -> dict[str, float] | None:
+    """How well the translations keep to the glossary, if there is one."""
+    glossary = translator.session.guide_of(translator.direction).glossary
+    if glossary is None:
+        return None
+    segments = (segment for job in jobs for segment in job.document.segments)
+    found = kept_terms(
+        glossary, ((s, outcomes[s].text) for s in segments if s in outcomes and outcomes[s].is_translated)
+    )
+    return {"matched": found.matched, "kept": found.kept, "rate": round(found.rate, 4), "segments": found.segments}
+
+
+def _with_terms(flags_of: FlagsOf, glossary: Glossary | None) -> FlagsOf:
+    """The same flags, and one for a translation that does not keep to a term."""
+    if glossary is None:
+        return flags_of
+
+    def flags(source: str, translation: str, reached_limit: bool) -> tuple[str, ...]:
+        found = flags_of(source, translation, reached_limit)
+        return (*found, "term_missing") if glossary.missing(source, translation) else found
+
+    return flags
 
 
 def _flag_counts(outcomes: dict[str, Outcome]) -> Counter[str]:

@@ -15,6 +15,18 @@ from alma_cli.commands.file_translation import (
     tell_estimate,
     translate_jobs,
 )
+from alma_cli.commands.guidance import (
+    ContextOption,
+    GlossaryOption,
+    MemoryOption,
+    MemoryShotsOption,
+    RerankOption,
+    ShotsOption,
+    Told,
+    rerank_values,
+    tell_reranking,
+    with_candidates,
+)
 from alma_cli.commands.options import (
     DryRunOption,
     JsonOption,
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.recipe import Recipe
+    from alma_cli.decoding.guide import Guide
     from alma_cli.documents.jobs import Job
 
 
@@ -70,6 +83,12 @@ def translate(
     ] = "",
     model: ModelOption = None,
     beams: Annotated[int | None, typer.Option("--beams", metavar="N", min=1, help="Beams; 1 is greedy.")] = None,
+    shots: ShotsOption = None,
+    memory: MemoryOption = None,
+    memory_shots: MemoryShotsOption = 3,
+    glossary: GlossaryOption = None,
+    context: ContextOption = None,
+    rerank: RerankOption = None,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
@@ -93,30 +112,47 @@ def translate(
     from alma_cli.core.process import set_up_process
 
     set_up_process()
-    loaded = open_recipe(recipe, overrides, {"decoding.beams": beams} if beams else None)
+    values = {"decoding.beams": beams} if beams else {}
+    loaded = open_recipe(recipe, overrides, values | rerank_values(rerank, context))
     work = work_directory(loaded, out)
     directions = _directions(loaded.recipe, src, tgt, one=bool(inputs))
     wishes = _Wishes(partial, dry_run, as_json, resume)
+    told = Told(shots, memory, memory_shots, glossary)
+    chosen = with_candidates(loaded.recipe, glossary=glossary is not None)
     if inputs:
         _require_sense(wishes, output)
         jobs, makes = _documents(inputs, output, directions[0], format_=format_, column=column, field=field)
-        _translate_files(jobs, makes, loaded.recipe, _model_files(loaded.recipe, work, model), directions[0], wishes)
+        guides = told.guides(directions)
+        _translate_files(jobs, makes, chosen, _model_files(chosen, work, model), directions[0], wishes, guides)
         return
     _require_no_file_options(
-        {"--output": output, "--partial": partial, "--dry-run": dry_run, "--column": column, "--field": field}
+        {
+            "--output": output,
+            "--partial": partial,
+            "--dry-run": dry_run,
+            "--column": column,
+            "--field": field,
+            "--context": context,
+        }
     )
     from alma_cli.decoding.system import system_of
 
-    system = system_of(loaded.recipe, work, model)
-    translate_test_sets(loaded.recipe, work, system, directions, resume=resume)
+    system = system_of(chosen, work, model)
+    translate_test_sets(chosen, work, system, directions, resume=resume, guides=told.guides(directions))
     console.done(f"translations are in {work / 'translations'}", next_command=f"alma score{recipe_words(recipe, out)}")
 
 
 def _translate_files(
-    jobs: list[Job], makes: Path | None, recipe: Recipe, files: ModelFiles, direction: Direction, wishes: _Wishes
+    jobs: list[Job],
+    makes: Path | None,
+    recipe: Recipe,
+    files: ModelFiles,
+    direction: Direction,
+    wishes: _Wishes,
+    guides: dict[Direction, Guide],
 ) -> None:
     what = f"{jobs[0].place.name} {direction}" if len(jobs) == 1 else f"{len(jobs)} files {direction}"
-    with open_session(files, recipe, resume=wishes.resume) as session:
+    with open_session(files, recipe, resume=wishes.resume, guides=guides) as session:
         if session is None:
             return
         translator = segment_translator(session, recipe, direction, what=what, making=not wishes.partial)
@@ -127,6 +163,7 @@ def _translate_files(
             tell_estimate(estimate(translator, segments), as_json=wishes.as_json)
             return
         summary = translate_jobs(jobs, translator, makes=makes)
+        tell_reranking(translator.counts, recipe)
         if wishes.as_json:
             console.result_json({**summary, "model": files.name})
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from alma_cli import console
+from alma_cli.commands.guidance import kept_terms
 from alma_cli.errors import InputError, MachineError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.recipe import DecodingSettings, Recipe
+    from alma_cli.decoding.guide import Guide
     from alma_cli.decoding.session import Session
     from alma_cli.decoding.system import System
     from alma_cli.decoding.translator import Translation, Translator
@@ -26,12 +29,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def open_session(files: ModelFiles, recipe: Recipe, *, resume: bool, told: str = "") -> Iterator[Session | None]:
+def open_session(
+    files: ModelFiles,
+    recipe: Recipe,
+    *,
+    resume: bool,
+    told: str = "",
+    guides: Mapping[Direction, Guide] = MappingProxyType({}),
+) -> Iterator[Session | None]:
     """A model that remembers what it has translated; None in a process that has done its part for the first one.
 
     Raises MachineError for a full disk: what is translated by then is kept.
     """
     from alma_cli.core.processes import Processes
+    from alma_cli.decoding.guide import NO_GUIDE
     from alma_cli.decoding.origin import origin_of
     from alma_cli.decoding.session import Session
 
@@ -43,7 +54,15 @@ def open_session(files: ModelFiles, recipe: Recipe, *, resume: bool, told: str =
         return open_translator(files, recipe, what=told)
 
     processes = Processes()
-    session = Session(load, origin, recipe.decoding, journals=_journals(), resume=resume, processes=processes)
+    session = Session(
+        load,
+        origin,
+        recipe.decoding,
+        journals=_journals(),
+        resume=resume,
+        processes=processes,
+        guide_of=lambda direction: guides.get(direction, NO_GUIDE),
+    )
     try:
         if not processes.is_first:
             session.serve()
@@ -91,7 +110,13 @@ def open_translator(files: ModelFiles, recipe: Recipe, *, what: str = "") -> Tra
 
 
 def translate_test_sets(
-    recipe: Recipe, work: Path, system: System, directions: Sequence[Direction], *, resume: bool
+    recipe: Recipe,
+    work: Path,
+    system: System,
+    directions: Sequence[Direction],
+    *,
+    resume: bool,
+    guides: Mapping[Direction, Guide] = MappingProxyType({}),
 ) -> None:
     """Translate the recipe's test sets into the work directory. Raises InputError where there are none."""
     from alma_cli.core.dataset import read_examples, split_path
@@ -111,11 +136,14 @@ def translate_test_sets(
         files=files,
         settings=recipe.decoding,
         style=recipe.prompt.style,
+        guides=guides,
     )
     if not sets:
         raise InputError(f"'{file}' has no examples in {', '.join(map(str, directions))}")
     told = "not fine-tuned here" if system.name == ZERO_SHOT else ""
-    with open_session(files, recipe, resume=resume, told=told) as session:
+    if recipe.decoding.context_sentences:
+        console.note("test sets are no documents: decoding.context_sentences has no effect on them")
+    with open_session(files, recipe, resume=resume, told=told, guides=guides) as session:
         for one in sets if session else ():
             assert session is not None
             what = f"{system.name} {one.direction}"
@@ -123,6 +151,8 @@ def translate_test_sets(
                 console.note(f"{what}: translated already; --no-resume does it again")
             else:
                 one.save(_translate_all(session, one.sources, one.direction, what=what))
+            if (guide := guides.get(one.direction)) and guide.glossary:
+                kept_terms(guide.glossary, zip(one.sources, one.translations(), strict=True))
 
 
 def _translate_all(session: Session, sources: Sequence[str], direction: Direction, *, what: str) -> list[Translation]:

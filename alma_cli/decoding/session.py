@@ -48,7 +48,7 @@ class Session:
         self._origin = origin
         self._journals = journals
         self._resume = resume
-        self._guide_of = guide_of
+        self.guide_of = guide_of
         self._made: dict[str, dict[str, Kept]] = {}  # in this session, by what makes them and key
         self._processes = processes or Processes()
 
@@ -124,7 +124,7 @@ class Session:
         if not sources:
             return
         made = self._made_so_far(direction, settings)
-        reranker = reranker_of(settings, direction, self._guide_of(direction).glossary)
+        reranker = reranker_of(settings, direction, self.guide_of(direction).glossary)
         guidance = [self._guidance(source, direction, before) for source in sources]
         told = guidance if any(one.texts for one in guidance) else ()
         with self._journal(direction, settings) or nullcontext() as journal:
@@ -137,10 +137,10 @@ class Session:
                 yield translation
 
     def _guidance(self, source: str, direction: Direction, before: Before | None) -> Guidance:
-        return self._guide_of(direction).guidance(source, (before or {}).get(source, ()))
+        return self.guide_of(direction).guidance(source, (before or {}).get(source, ()))
 
     def _key(self, source: str, direction: Direction, before: Before | None) -> str:
-        guide = self._guide_of(direction)
+        guide = self.guide_of(direction)
         return key_of(source, guide.key(source, (before or {}).get(source, ())))
 
     def _made_so_far(self, direction: Direction, settings: DecodingSettings) -> dict[str, Kept]:

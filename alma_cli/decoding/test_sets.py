@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from alma_cli.core.dataset import Example, write_atomically
 from alma_cli.core.languages import Direction
 from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.recipe import DecodingSettings
+from alma_cli.decoding.guide import Guide
 from alma_cli.decoding.translator import Translation
 
 
@@ -37,6 +38,10 @@ class TestSet:
         note = self.path.with_suffix(".json")
         return self.path.is_file() and note.is_file() and json.loads(note.read_text(encoding="utf-8")) == self.origin
 
+    def translations(self) -> list[str]:
+        """What is in the file."""
+        return self.path.read_text(encoding="utf-8").split("\n")[:-1]
+
     def save(self, translations: Sequence[Translation]) -> None:
         """Write the translations in the order of their sources, each file complete or not at all."""
         lines = [translation.text for translation in sorted(translations, key=lambda t: t.index)]
@@ -55,6 +60,7 @@ def test_sets(
     files: ModelFiles,
     settings: DecodingSettings,
     style: str,
+    guides: Mapping[Direction, Guide],
 ) -> list[TestSet]:
     """One set a direction that has test examples; `directory` is the system's."""
     found = []
@@ -70,6 +76,8 @@ def test_sets(
                 "decoding": settings.model_dump(mode="json"),
                 "sources_sha256": hashlib.sha256("\n".join(sources).encode()).hexdigest(),
             }
+            if guide := guides.get(direction):
+                origin["guidance"] = guide.fingerprint
             found.append(TestSet(direction, sources, directory / f"{direction}.txt", origin))
     return found
 
