@@ -180,7 +180,7 @@ def _tell(reports: Sequence[FileReport], outcomes: dict[str, Outcome], translato
         console.warn(f"{cut} sources are longer than the model's window and were cut")
     told_less = sum(outcome.guidance_cut for outcome in outcomes.values())
     if told_less:
-        console.warn(f"{told_less} prompts had no room in the model's window for all examples or terms")
+        console.warn(f"prompts without room for all their examples or terms: {told_less}")
     segments, untranslated = sum(r.segments for r in reports), sum(r.untranslated for r in reports)
     flagged = sum(report.flagged for report in reports)
     if untranslated:

@@ -1,4 +1,4 @@
-"""`alma translate` with examples, a memory, a glossary, context and reranking: what it says, and that files stay 1:1."""
+"""`alma translate` with examples, a memory, a glossary, context and reranking: what it says of each; files stay 1:1."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ def test_a_glossarys_adherence_is_told_and_listed(terms: Path) -> None:
     assert (terms / "out.txt").read_text().count("\n") == 3
 
 
-def test_a_translation_with_other_guidance_is_another_and_without_any_the_same(terms: Path) -> None:
-    def made(*words: str) -> int:
+def test_what_a_prompt_does_not_tell_makes_no_other_translation(terms: Path) -> None:
+    def known(*words: str) -> int:
         done = translate(terms, "in.txt", "-o", "out.txt", "--json", *words)
         assert done.code == 0, done.err
         counted: int = json.loads(done.stdout)["texts"]["translated_before"]
         return counted
 
-    (terms / "other.tsv").write_text("Maus\tmouse\n")
+    (terms / "one.tsv").write_text("Maus\tmouse\n")
+    (terms / "other.tsv").write_text("Wort\tword\n")
 
-    assert made() == 0
-    assert made("--glossary", "other.tsv") == 2  # none of its terms is there: the prompts are what they were
-    assert made("--glossary", "terms.tsv") == 0
-    assert made("--glossary", "terms.tsv") == 2
-    assert made("--shots", "train.jsonl") == 0 if (terms / "train.jsonl").exists() else True
+    assert known("--glossary", "one.tsv") == 0
+    assert known("--glossary", "other.tsv") == 2  # the text has no term of either
+    assert known("--glossary", "terms.tsv") == 0
+    assert known("--glossary", "terms.tsv") == 2
+    assert known("--glossary", "terms.tsv", "--tm", "train.de-en.tsv") == 0
 
 
 def test_examples_and_memories_change_the_prompts_and_not_the_lines(folder: Path) -> None:
@@ -70,7 +71,7 @@ def test_prompts_that_do_not_fit_are_told(folder: Path) -> None:
     done = translate(folder, "in.txt", "-o", "out.txt", "--tm", "long.de-en.tsv")
 
     assert done.code == 0, done.err
-    assert "2 prompts had no room in the model's window for all examples or terms" in done.err
+    assert "prompts without room for all their examples or terms: 1" in done.err
 
 
 def test_context_translates_again_what_has_something_before_it(folder: Path) -> None:
