@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from sacrebleu.metrics.chrf import CHRF
 
+from alma_cli.core.languages import Direction
+from alma_cli.core.recipe import DecodingSettings
 from alma_cli.decoding.engine import Candidate
 from alma_cli.decoding.glossary import Glossary, Term
 from alma_cli.decoding.rerank import (
@@ -20,6 +24,7 @@ from alma_cli.decoding.rerank import (
     learned_utilities,
     quality_utilities,
 )
+from alma_cli.decoding.reranker import reranker_of
 
 
 def pool(*texts: str, source: str = "Die Ware") -> Pool:
@@ -137,3 +142,30 @@ def test_of_those_that_keep_as_many_terms_utility_decides() -> None:
 
 def test_without_terms_or_utilities_the_models_choice_stays() -> None:
     assert choose([pool("b", "a", source="Nichts")], None, TERMS.kept_in)[0].position == 0
+
+
+# --- COMET --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("comet_at_hand")
+@pytest.mark.parametrize(("rerank", "kind"), [("mbr", "regression"), ("qe", "referenceless")])
+def test_comet_reranks_reproducibly_and_raises_its_own_utility(
+    rerank: Literal["mbr", "qe"], kind: str, comet_checkpoints: Path
+) -> None:
+    words = ["the", "house", "stands", "at", "the", "river", "and", "the", "river", "is", "wide"]
+    draw = random.Random(1)
+    pools = [
+        pool(*(" ".join(draw.choices(words, k=draw.randint(2, 8))) for _ in range(4)), source="Das Haus steht am Fluss")
+        for _ in range(4)
+    ]
+    settings = DecodingSettings(rerank=rerank, rerank_metric="comet", rerank_model=str(comet_checkpoints / kind))
+    reranker = reranker_of(settings, Direction("de", "en"), None)
+    assert reranker is not None
+    assert reranker.utilities is not None
+
+    choices = choose(pools, reranker.utilities)
+
+    assert all(one.utility >= one.utility_before for one in choices)
+    assert any(one.position for one in choices)
+    assert [one.position for one in choose(pools, reranker.utilities)] == [one.position for one in choices]
