@@ -169,13 +169,7 @@ class SegmentTranslator:
             return None
         joined = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
         flags = self.flags_of(text, joined, any(part.reached_limit for part in kept))
-        return Outcome(
-            text,
-            joined,
-            flags,
-            source_cut=any(part.source_cut for part in kept),
-            guidance_cut=any(part.guidance_cut for part in kept),
-        )
+        return _outcome(text, joined, flags, kept)
 
     def _joined(self, segment: str, plan: Plan, found: dict[str, Outcome]) -> Outcome:
         parts = [found.get(text) if text else Outcome("", "") for text, _ in plan]
@@ -187,13 +181,12 @@ class SegmentTranslator:
         text = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
         limited = any("cut" in part.flags for part in kept)
         flags = self.flags_of(segment, text, limited)
-        return Outcome(
-            segment,
-            text,
-            flags,
-            source_cut=any(part.source_cut for part in kept),
-            guidance_cut=any(part.guidance_cut for part in kept),
-        )
+        return _outcome(segment, text, flags, kept)
+
+
+def _outcome(source: str, text: str, flags: tuple[str, ...], parts: Sequence[Kept | Outcome]) -> Outcome:
+    cut, told_less = any(part.source_cut for part in parts), any(part.guidance_cut for part in parts)
+    return Outcome(source, text, flags, source_cut=cut, guidance_cut=told_less)
 
 
 def _texts(plans: dict[str, Plan]) -> list[str]:
