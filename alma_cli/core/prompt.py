@@ -14,6 +14,7 @@ prompt, with a space after `English:` and no blank lines; the prompt without gui
     Translate this from German to English:
     German: <source of an example>
     English: <its translation>
+    Terms: <word of the source> = <what to call it>, <another> = <...>
     German: <source>
     English:
 """
@@ -65,14 +66,15 @@ def one_line(text: str) -> str:
 def alma_prompt(source: str, direction: Direction, guidance: Guidance = NO_GUIDANCE) -> str:
     """The prompt up to and including the last colon; the target follows it with no space.
 
-    A term is an example of one word: of several ways to say it, that is the one that models follow (docs/terms.md).
+    Of several ways to tell terms, a line before the source was kept to most (docs/terms.md); what sentences have in
+    common, their examples, stays in front, where it is computed once.
     """
     source_name, target_name = language(direction.source).name, language(direction.target).name
-    examples = "".join(
-        f"{source_name}: {text}\n{target_name}: {translation}\n"
-        for text, translation in (*guidance.shots, *guidance.terms)
-    )
-    return f"Translate this from {source_name} to {target_name}:\n{examples}{source_name}: {source}\n{target_name}:"
+    shots = "".join(f"{source_name}: {text}\n{target_name}: {translation}\n" for text, translation in guidance.shots)
+    listed = ", ".join(f"{term} = {target}" for term, target in guidance.terms)
+    terms = f"Terms: {listed}\n" if listed else ""
+    instruction = f"Translate this from {source_name} to {target_name}:\n"
+    return f"{instruction}{shots}{terms}{source_name}: {source}\n{target_name}:"
 
 
 def build_prompt(

@@ -274,6 +274,6 @@ def test_guidance_stands_in_the_prompts_ids_and_its_absence_changes_none(kind: s
 
     assert guided[1] == plain[1]
     assert tokenizer.decode(guided[0], skip_special_tokens=False).endswith(
-        "German: Ja </s>\nEnglish: Yes <s>\nGerman: Ware\nEnglish: goods\nGerman: Die Ware\nEnglish:"
+        "German: Ja </s>\nEnglish: Yes <s>\nTerms: Ware = goods\nGerman: Die Ware\nEnglish:"
     )
     assert tokenizer.eos_token_id not in guided[0]

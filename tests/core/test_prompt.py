@@ -100,6 +100,15 @@ def test_examples_stand_before_the_source_as_in_the_released_code() -> None:
     )
 
 
+def test_terms_stand_on_a_line_before_the_source() -> None:
+    guidance = Guidance(shots=(("Ja.", "Yes."),), terms=(("Ware", "goods"), ("Lager", "warehouse")))
+
+    assert alma_prompt("Die Ware im Lager", DE_EN, guidance) == (
+        "Translate this from German to English:\nGerman: Ja.\nEnglish: Yes.\n"
+        "Terms: Ware = goods, Lager = warehouse\nGerman: Die Ware im Lager\nEnglish:"
+    )
+
+
 @pytest.mark.parametrize(("direction", "source", "expected"), PROMPTS)
 def test_guidance_that_tells_nothing_changes_no_byte(direction: str, source: str, expected: str) -> None:
     assert alma_prompt(source, Direction.parse(direction), Guidance()) == expected
