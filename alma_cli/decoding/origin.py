@@ -12,8 +12,8 @@ from alma_cli.core.model import precision_of
 from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.recipe import DecodingSettings
 
-# They say how fast, not what.
-_WITHOUT_EFFECT = {"sentences_at_once", "max_source_letters"}
+# They say how fast, not what; or what a translation is filed under says it.
+_WITHOUT_EFFECT = {"sentences_at_once", "max_source_letters", "context_sentences"}
 _HASHED_BYTES = 1 << 24
 _MODEL_FILES = ("*.safetensors", "*.json", "*.model", "*.jinja", "vocab.txt", "merges.txt")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from itertools import islice
 
 from alma_cli.core.languages import Direction
@@ -86,10 +87,9 @@ def comet_scorer(model: str) -> Scorer:
 def _comet_scores(
     model: str, sources: Sequence[str], hypotheses: Sequence[str], references: Sequence[str] | None
 ) -> list[float]:
-    from alma_cli.core.comet import Triple, comet_scores
-
     if not sources:
         return []
-    others = references or [None] * len(sources)
-    triples = [Triple(*row) for row in zip(sources, hypotheses, others, strict=True)]
-    return list(comet_scores(model, triples).segments)
+    comet = import_module("alma_cli.core.comet")
+    others = references if references is not None else [None] * len(sources)
+    triples = [comet.Triple(*row) for row in zip(sources, hypotheses, others, strict=True)]
+    return list(comet.comet_scores(model, triples).segments)
