@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import Literal
 
 from alma_cli.documents.decoded import decode
@@ -14,6 +15,7 @@ from alma_cli.documents.splice import Markup, Slot, SplicedDocument, Write, writ
 from alma_cli.errors import InputError
 
 _TIMING = re.compile(r"^[ \t]*(?:\d+:)?\d+:\d+[.,]\d+[ \t]+-->[ \t]+(?:\d+:)?\d+:\d+[.,]\d+[^\n]*(?:\n|\Z)", re.M)
+_NUMBER_AT_END = re.compile(r"(?:^|(?<=\n))[ \t]*\d+[ \t]*\r?\n\Z")  # of a cue that no blank line parts from this one
 _CUE = re.compile(r"(?:[^\n]*[^\s][^\n]*(?:\n|\Z))*")
 _SPEAKER = re.compile(r"[ \t]*[-\u2010-\u2015][ \t]*")
 _SRT_TAG = re.compile(r"<(/?)([a-zA-Z]+)[^<>\n]*>|\{\\[^{}\n]*\}")
@@ -47,10 +49,11 @@ def _document(content: bytes, name: str, tag: re.Pattern[str], escape: Callable[
     if not timings and text.strip().removeprefix("WEBVTT"):
         raise InputError(f"'{name}' has no line with the times of a cue, such as 00:01:02,000 --> 00:01:04,500")
     slots: list[Slot] = []
-    for timing in timings:
-        cue = _CUE.match(text, timing.end())
+    for timing, after in zip_longest(timings, timings[1:]):
+        cue = _CUE.match(text, timing.end(), after.start() if after else len(text))
         assert cue is not None
-        slots += _cue_slots(text, cue.start(), cue.end(), tag, escape)
+        number = _NUMBER_AT_END.search(cue[0]) if after and after.start() == cue.end() else None
+        slots += _cue_slots(text, cue.start(), cue.start() + number.start() if number else cue.end(), tag, escape)
     return SplicedDocument(content, text, tuple(slots), decoded.codec, decoded.bom)
 
 

@@ -68,13 +68,14 @@ def _document(
     names = [text[start:end].strip('" ') for start, end in first]
     column, is_header = _column(names, options, name)
     slots = [] if is_header else slots_of(text, first[column]) if column < len(first) else []
-    short = int(not is_header and column >= len(first))
+    short, reached = int(not is_header and column >= len(first)), column < len(first)
     for row in rows:
         if column < len(row):
+            reached = True
             slots += slots_of(text, row[column])
         elif len(row) > 1 or row[0][0] < row[0][1]:
             short += 1
-    if short and not slots:
+    if not reached:
         raise InputError(f"'{name}': no row has a column {column + 1}", hint=f"the first row has {len(first)}")
     notes = (f"{short} rows without column {column + 1} are left as they are",) if short else ()
     return SplicedDocument(content, text, tuple(slots), decoded.codec, decoded.bom, notes=notes)

@@ -88,6 +88,15 @@ def test_a_translation_makes_no_new_cue(translation: str) -> None:
         assert not TAG.search(rendered)
 
 
+def test_cues_without_a_blank_line_between_them_are_told_apart() -> None:
+    content = "1\n00:00:01,000 --> 00:00:02,000\nEins\n2\n00:00:03,000 --> 00:00:04,000\nZwei\ndrei\n"
+
+    document = read(content, "x.srt")
+
+    assert document.segments == ("Eins", "Zwei drei")
+    assert all_changed(document) == content.replace("Eins", "EINS").replace("Zwei\ndrei", "ZWEI\nDREI")
+
+
 def test_utf_16_comes_back_as_utf_16() -> None:
     content = SRT.encode("utf-16-be")
 

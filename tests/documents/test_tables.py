@@ -40,6 +40,10 @@ def test_a_column_is_chosen_by_number_or_name(column: str) -> None:
     assert read("id,de,en\n1,Haus,\n", "x.csv", column=column).segments[-1] == "Haus"
 
 
+def test_a_column_without_words_has_no_segments() -> None:
+    assert read("1,2\n3\n", "x.csv", column="2").segments == ()
+
+
 def test_a_numbered_column_has_no_header() -> None:
     assert read("Haus,1\nBaum,2\n", "x.csv", column="1").segments == ("Haus", "Baum")
 
