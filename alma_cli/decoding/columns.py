@@ -48,6 +48,7 @@ class Columns:
 
     def __init__(self, sentences: int, rows: int, device: torch.device) -> None:
         self.sentences = 0  # in the works; they are the first ones
+        self.windows = False  # whether any layer named one
         self._most = sentences
         self._rows = rows
         self._device = device
@@ -60,6 +61,11 @@ class Columns:
         self._masks: dict[tuple[int, int | None], Tensor] = {}
         self._beginning: dict[int, tuple[Tensor, Tensor]] = {}  # by layer: (C, K, D) each
         self._beginning_tokens = 0
+
+    @property
+    def layers(self) -> int:
+        """How many layers have stored something."""
+        return len(self._stored)
 
     # --- passes ---------------------------------------------------------------------------------------------------
 
@@ -255,6 +261,7 @@ def _attend(
     """What transformers expects of an attention function."""
     if any(options.get(name) is not None for name in ("softcap", "s_aux", "position_bias")):
         raise NotImplementedError("capped scores, sinks and biases")
+    columns.windows |= sliding_window is not None
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     return columns.attend(module.layer_idx, query, key, value, scale=scale, window=sliding_window), None
 

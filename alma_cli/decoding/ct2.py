@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from alma_cli.core.export import load_source, plan_export, write_weights, writing
+from alma_cli.core.export import Quantization, load_source, plan_export, write_weights, writing
 from alma_cli.core.known_models import cache_directory
 from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.process import explained_memory_errors
@@ -26,7 +26,7 @@ _REQUESTS_AT_ONCE = 64  # answers come when all of these are done
 
 
 class CTranslate2Engine:
-    """Generates with a converted model. Hypotheses' log-probabilities are those that CTranslate2 reports."""
+    """Generates with a converted model. A hypothesis cut at its limit has the log-probability of the whole one."""
 
     def __init__(self, files: ModelFiles, settings: DecodingSettings, tokenizer: Any, style: PromptStyle) -> None:
         if settings.precision != "auto":
@@ -80,14 +80,15 @@ class CTranslate2Engine:
         }
 
 
-def converted(files: ModelFiles, style: PromptStyle) -> Path:
+def converted(files: ModelFiles, style: PromptStyle, *, quantization: Quantization = "int8") -> Path:
     """The model as CTranslate2 has it, in the cache; made there if it is not. Raises AlmaError where it cannot be."""
-    plan = plan_export(files, format="ctranslate2", target=cache_directory() / "ctranslate2", style=style)
+    folder = cache_directory() / "ctranslate2"
+    plan = plan_export(files, format="ctranslate2", target=folder, style=style, quantization=quantization)
     key = hashlib.sha256(json.dumps([str(files.weights), plan.identity], sort_keys=True).encode()).hexdigest()[:16]
-    plan = plan_export(files, format="ctranslate2", target=plan.target / key, style=style)
+    plan = plan_export(files, format="ctranslate2", target=folder / key, style=style, quantization=quantization)
     if not (plan.target / "model.bin").is_file():
-        with writing(plan) as folder:
-            write_weights(plan, load_source(plan), folder)
+        with writing(plan) as written:
+            write_weights(plan, load_source(plan), written)
     return plan.target
 
 

@@ -59,7 +59,7 @@ class LibraryEngine:
             rows = self.model.generate(
                 input_ids=input_ids.to(device),
                 attention_mask=attention_mask.to(device),
-                generation_config=_configuration(search, max(limits)),
+                generation_config=configuration(search, max(limits)),
                 stopping_criteria=StoppingCriteriaList([_row_limits(limits, longest, device)]),
             )
         answers = []
@@ -96,7 +96,8 @@ def small_output_layer(model: Any) -> Iterator[None]:
         hook.remove()
 
 
-def _configuration(search: Search, max_new_tokens: int) -> Any:
+def configuration(search: Search, max_new_tokens: int) -> Any:
+    """The search as generate() takes it."""
     from transformers import GenerationConfig
 
     return GenerationConfig(

@@ -69,8 +69,7 @@ class Translator:
         self.settings = settings
         self.name = name
         self._window: int | None = getattr(config.get_text_config(), "max_position_embeddings", None)
-        stops = {*eos_ids, tokenizer.eos_token_id, *_line_break_ids(tokenizer)}
-        self._stop_ids = sorted(token for token in stops if isinstance(token, int))
+        self.stop_ids = stop_ids_of(tokenizer, eos_ids)
 
     @classmethod
     def of_model(
@@ -136,7 +135,7 @@ class Translator:
         limits = {index: self._limit(len(ids) - empty_prompt) for index, ids in prompts.items()}
         told_less = self._tell(prompts, lines, direction, [guidance[index] for index in full] if guidance else [])
         requests = [Request(index, tuple(ids), limits[index]) for index, ids in prompts.items()]
-        search = Search.of(self.settings, stop_ids=self._stop_ids)
+        search = Search.of(self.settings, stop_ids=self.stop_ids)
         for answer in self.engine.answers(requests, search):
             candidates = tuple(map(self._candidate, answer.hypotheses))
             best = candidates[0]
@@ -211,6 +210,12 @@ class Translator:
                 source = source[: min(len(source) - 1, int(len(source) * share))].rstrip()
                 prompts[index] = prompt_ids(self.tokenizer, self.text_format, [source], direction)[0]
         return too_long
+
+
+def stop_ids_of(tokenizer: PreTrainedTokenizerBase, eos_ids: Iterable[int]) -> tuple[int, ...]:
+    """What ends a translation: an end token, or a line break, since a source is one line."""
+    stops = {*eos_ids, tokenizer.eos_token_id, *_line_break_ids(tokenizer)}
+    return tuple(sorted(token for token in stops if isinstance(token, int)))
 
 
 def eos_ids_of(generation_config: Any) -> tuple[int, ...]:
