@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,41 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="session")
+def comet_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of the environment that `alma doctor --install comet` makes, from nothing, once a session.
+
+    It takes a minute and PyPI; $ALMA_TEST_COMET_CACHE names a folder to keep it in.
+    """
+    cache = Path(os.environ.get("ALMA_TEST_COMET_CACHE") or tmp_path_factory.mktemp("comet-cache"))
+    done = subprocess.run(
+        [sys.executable, "-m", "alma_cli", "doctor", "--install", "comet"],
+        env=os.environ | {"ALMA_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return next(cache.glob("comet/*/bin/python"))
+
+
+@pytest.fixture(scope="session")
+def comet_checkpoints(comet_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny models in COMET's own format: regression/, referenceless/, unified/, xcomet/."""
+    folder = tmp_path_factory.mktemp("comet-models")
+    script = Path(__file__).with_name("comet_checkpoints.py")
+    done = subprocess.run([comet_python, "-I", script, folder], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def comet_at_hand(comet_python: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """COMET by a worker, which ends with the test."""
+    from alma_cli.core.comet import close_comet
+
+    monkeypatch.setenv("ALMA_COMET_PYTHON", str(comet_python))
+    yield
+    close_comet()

@@ -20,8 +20,12 @@ from typing import Literal
 
 from packaging.requirements import Requirement
 
+from alma_cli.core.comet_environment import INSTALL_COMMAND, comet_environment, made_python
+from alma_cli.core.comet_environment import PROBE as COMET_PROBE
+from alma_cli.core.comet_environment import VARIABLE as COMET_VARIABLE
 from alma_cli.core.known_models import KNOWN_MODELS, cache_directory, wheel_parts
 from alma_cli.core.model_files import local_state
+from alma_cli.errors import MachineError
 
 DISTRIBUTION = "alma-cli"
 OLDEST_PYTHON = (3, 11)
@@ -32,7 +36,6 @@ _BROKEN_IMPORT = (ImportError, OSError, RuntimeError, AttributeError, ValueError
 _NF4_ERROR = 0.15
 # The demo's converted weights alone take 270 MB (135M parameters of 2 bytes): below this, a run may end in the middle.
 _LEAST_DISK = 2**30
-_COMET_PROBE = "import comet, importlib.metadata as m; print(m.version('unbabel-comet'), m.version('transformers'))"
 
 
 @dataclass(frozen=True)
@@ -242,23 +245,23 @@ def _demo_model() -> Check:
 
 
 def _comet() -> Check:
-    """COMET in this environment, or in the one that ALMA_COMET_PYTHON names: its pins exclude transformers 5."""
-    python = os.environ.get("ALMA_COMET_PYTHON")
-    fix = "pip install unbabel-comet 'setuptools<82' in an environment of its own; ALMA_COMET_PYTHON=its bin/python"
-    if python is None and importlib.util.find_spec("comet") is None:
-        return Check("comet", "missing", "not here, and ALMA_COMET_PYTHON is not set", fix, core=False)
-    where = python or sys.executable
+    """COMET where `alma score` would run it; it is imported there, since packages that are installed need not work."""
+    named = os.environ.get(COMET_VARIABLE)
+    fix = f"unset {COMET_VARIABLE}; {INSTALL_COMMAND}" if named else INSTALL_COMMAND
     try:
-        answer = subprocess.run([where, "-c", _COMET_PROBE], capture_output=True, text=True, timeout=300, check=False)
+        environment = comet_environment()
+    except MachineError as error:
+        missing = not named and not made_python().is_file()
+        return Check("comet", "missing" if missing else "broken", error.message, fix, core=False)
+    version, where = environment.versions["unbabel-comet"], str(environment.python or sys.executable)
+    command = [where, "-W", "ignore", "-c", COMET_PROBE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Check("comet", "broken", f"{where}: {_told(error)}", fix, core=False)
     if answer.returncode != 0:
         reason = (answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"])[-1]
         return Check("comet", "broken", f"{where}: {reason}", fix, core=False)
-    version, transformers = answer.stdout.split()[-2:]
-    if int(transformers.partition(".")[0]) >= 5:
-        fact = f"{version} imports, but cannot predict with transformers {transformers}"
-        return Check("comet", "broken", fact, fix, core=False)
     return Check("comet", "ok", f"{version} in {where}", core=False)
 
 

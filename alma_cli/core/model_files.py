@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -64,8 +65,17 @@ def resolve_model(name: str) -> ModelFiles:
     raise UsageError(f"unknown model '{name}'", hint=nearest(name, KNOWN_MODELS))
 
 
-def download(hub_id: str) -> Path:
-    """A hub model's directory in the Hugging Face cache, fetched if need be. Raises MachineError."""
+def download(
+    hub_id: str,
+    *,
+    files: Sequence[str] = _HUB_FILES,
+    needs: Sequence[str] = ("config.json", "adapter_config.json"),
+    otherwise: str = "give a directory with --model",
+) -> Path:
+    """A hub model's directory in the Hugging Face cache, fetched if need be. Raises MachineError.
+
+    It has one of the files that it `needs`; `otherwise` is what to do offline.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -76,7 +86,7 @@ def download(hub_id: str) -> Path:
     )
 
     try:
-        directory = Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES))
+        directory = Path(snapshot_download(hub_id, allow_patterns=list(files)))
     except HFValidationError:
         raise UsageError(
             f"model '{hub_id}' is neither a directory nor a hub id", hint="hub ids are owner/name"
@@ -92,7 +102,7 @@ def download(hub_id: str) -> Path:
     except LocalEntryNotFoundError:
         raise MachineError(
             f"'{hub_id}' is not on this machine, and the hub cannot be reached",
-            hint="go online once, or give a directory with --model",
+            hint=f"go online once, or {otherwise}",
         ) from None
     except HfHubHTTPError as error:
         raise MachineError(f"the hub did not give '{hub_id}': {str(error).splitlines()[0]}") from None
@@ -102,7 +112,7 @@ def download(hub_id: str) -> Path:
             f"the download of '{hub_id}' broke off: {why}",
             hint="check the connection and the free space, then run the same command: it goes on where it was",
         ) from None
-    if not any((directory / name).is_file() for name in ("config.json", "adapter_config.json")):
+    if not any((directory / name).is_file() for name in needs):
         raise MachineError(f"'{hub_id}' was only partly downloaded", hint="run the command again")
     return directory
 
@@ -114,16 +124,16 @@ def _transport_errors() -> tuple[type[Exception], ...]:
     return (OSError, *(client.HTTPError for client in clients))
 
 
-def hub_copy(hub_id: str) -> Path | None:
+def hub_copy(hub_id: str, *, files: Sequence[str] = _HUB_FILES, weights: str = "*.safetensors") -> Path | None:
     """A hub model's directory if it is in the Hugging Face cache already; the network is not asked."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        directory = Path(snapshot_download(hub_id, allow_patterns=_HUB_FILES, local_files_only=True))
-    except LocalEntryNotFoundError:
+        directory = Path(snapshot_download(hub_id, allow_patterns=list(files), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return directory if any(directory.glob("*.safetensors")) else None
+    return directory if any(directory.glob(weights)) else None
 
 
 def local_state(model: KnownModel) -> Literal["hub cache", "converted", "wheel", "no"]:

@@ -338,6 +338,18 @@ class ScoringSettings(Settings):
 
     metrics: tuple[Metric, ...] = ("bleu", "chrf")
     """Metrics, in the order of the table."""
+    comet_model: str = "Unbabel/wmt22-comet-da"
+    """What `comet` is: a hub id, or the path of a checkpoint (its folder, or the .ckpt in it). The paper's."""
+    cometkiwi_model: str = "Unbabel/wmt22-cometkiwi-da"
+    """What `cometkiwi` is, which needs no references; gated on the hub."""
+    xcomet_model: str = "Unbabel/XCOMET-XL"
+    """What `xcomet` is; gated on the hub, 3.5 billion parameters."""
+    comet_precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 is faster on a GPU, and differs in the third digit."""
+    comet_batch_size: int = Field(default=16, gt=0)
+    """Sentences that COMET reads at once; halved where memory runs out."""
+    comet_of_empty: Literal["0", "model"] = "0"
+    """COMET of an empty translation: 0, or what the model says, which is about 34 of 100."""
 
 
 class Recipe(Settings):

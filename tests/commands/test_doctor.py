@@ -134,7 +134,7 @@ def test_broken_core_ends_with_one_line_and_exit_code_four(sick: Visit) -> None:
         ("vllm", "broken", "No module named 'no_such_library'", "pip install 'vllm' --force-reinstall"),
         ("documents", "broken", "rich ", "pip install 'rich>=99'"),
         ("cache", "broken", "file/cache: Not a directory", "set ALMA_CACHE to a directory that you may write to"),
-        ("comet", "broken", "no-python: FileNotFoundError", "ALMA_COMET_PYTHON=its bin/python"),
+        ("comet", "broken", "no-python does not run: FileNotFoundError", "alma doctor --install comet"),
         ("hub", "missing", "http://127.0.0.1:1 cannot be reached: URLError", "check the network and HF_ENDPOINT"),
     ],
 )
