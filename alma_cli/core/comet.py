@@ -145,15 +145,19 @@ def _loaded(model: str, precision: CometPrecision, told: Told) -> _Loaded:
 def _load(
     checkpoint: CometCheckpoint, environment: CometEnvironment, precision: CometPrecision, *, trusted: bool
 ) -> _Loaded:
-    choices = {"checkpoint": str(checkpoint.path), "precision": precision, "device": None, "trusted": trusted}
-    scorer: _Scorer
+    choices: dict[str, Any] = {
+        "checkpoint": str(checkpoint.path),
+        "precision": precision,
+        "device": None,
+        "trusted": trusted,
+    }
     if environment.python is None:
         with contextlib.redirect_stdout(sys.stderr):
-            scorer = _InProcess(CometModel(**choices))
-        return _Loaded(scorer, scorer.model.needs_reference, checkpoint, environment, precision)
-    scorer = _WorkerProcess(environment.python)
-    answer = scorer.ask({"load": choices})
-    return _Loaded(scorer, answer["loaded"]["needs_reference"], checkpoint, environment, precision)
+            model = CometModel(**choices)
+        return _Loaded(_InProcess(model), model.needs_reference, checkpoint, environment, precision)
+    worker = _WorkerProcess(environment.python)
+    answer = worker.ask({"load": choices})
+    return _Loaded(worker, answer["loaded"]["needs_reference"], checkpoint, environment, precision)
 
 
 class _InProcess:
@@ -161,7 +165,11 @@ class _InProcess:
 
     def __init__(self, model: CometModel) -> None:
         self.model = model
-        self.score = model.score
+
+    def score(
+        self, samples: list[dict[str, str]], batch_size: int, told: Callable[[dict[str, Any]], None]
+    ) -> Iterator[tuple[list[int], list[float]]]:
+        return self.model.score(samples, batch_size, told)
 
     def close(self) -> None:
         """Nothing to end: the memory is free when nobody holds the model."""

@@ -129,7 +129,11 @@ def _make(directory: Path, told: Callable[[str], None]) -> None:
     arguments = ["--no-deps", "--only-binary", ":all:", "--retries", "2", "--no-compile", "-r", str(PINS)]
     _run([*pip, *arguments], "pip could not install unbabel-comet", "go online and run it again")
     told("3/3 trying it")
-    _run([str(python), "-I", "-W", "ignore", "-c", PROBE], "unbabel-comet does not start", "tell us the line above")
+    _run(
+        [str(python), "-I", "-W", "ignore", "-c", PROBE],
+        "unbabel-comet does not start",
+        f"see whether {PINS} fits this system",
+    )
 
 
 def _torch_entries() -> Iterator[Path]:
