@@ -31,6 +31,7 @@ def answers(path: Path, samples: list[dict[str, str]]) -> dict[str, Any]:
     model._model.encoder.prepare_sample = lambda texts, *rest: encoded.extend(texts) or prepare(texts, *rest)
     second = [Triple(one.source, one.translation + " x", one.reference) for one in triples]
     comet_scores(str(path), second, batch_size=8)
+    for_second = list(encoded)
 
     model._embeddings.clear()
     model._model.encoder.forward = _with_room_for_three(model._model.encoder.forward)
@@ -41,7 +42,7 @@ def answers(path: Path, samples: list[dict[str, str]]) -> dict[str, Any]:
         "predict": [*predicted.scores, predicted.system_score],
         "in_process": [*ours.segments, ours.system],
         "signature": ours.signature,
-        "encoded": encoded,
+        "encoded": for_second,
         "halved": [*halved.segments, halved.system],
         "notes": notes,
     }

@@ -190,11 +190,14 @@ def test_screen_libraries_are_imported_only_where_the_screen_is() -> None:
     assert wrong == []
 
 
+PROGRAM = "alma_cli/core/comet_worker.py"  # runs in another environment, by itself
+
+
 def test_nothing_below_the_console_prints_or_exits() -> None:
     wrong = [
         f"{module.at(node.lineno)} {ast.unparse(node)[:40]}"
         for module in MODULES
-        if module.part in BELOW_CONSOLE
+        if module.part in BELOW_CONSOLE and not module.at(0).startswith(PROGRAM)
         for node in ast.walk(module.tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {"print", "sys.exit", "exit", "quit", "os._exit"}
     ]

@@ -103,7 +103,8 @@ def test_scores_are_those_that_comet_score_prints(comet_python: Path, comet_chec
 
     shown = [float(line.rpartition("score: ")[2]) for line in printed.splitlines() if "score: " in line]
     # It computes with reduced matrix precision, and prints four digits.
-    assert shown == pytest.approx([*found.segments, found.system], abs=1e-3)
+    # The command rounds matrix products (`set_float32_matmul_precision("high")`): 1.6e-3 was seen.
+    assert shown == pytest.approx([*found.segments, found.system], abs=4e-3)
 
 
 def test_each_different_sentence_is_encoded_once_also_for_the_next_system(answers: dict[str, Any]) -> None:

@@ -28,8 +28,8 @@ def test_scores_are_a_hundred_times_the_model_s_and_empty_lines_are_zero(comet_c
 
     triples = [Triple(*texts) for texts in zip(SOURCES, HYPOTHESES, REFERENCES, strict=True)]
     first, _, last = comet_scores(str(comet_checkpoints / "regression"), triples).segments
-    assert found.scores == pytest.approx((100 * first, 0, 100 * last))
-    assert found.system == pytest.approx(100 * (first + last) / 3)
+    assert found.scores == pytest.approx((100 * first, 0, 100 * last), abs=1e-3)
+    assert found.system == pytest.approx(100 * (first + last) / 3, abs=1e-3)
     assert (found.empty, found.computed) == (1, 2)
     assert found.signature.endswith("|empty:0")
 
