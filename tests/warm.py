@@ -56,13 +56,13 @@ class Warm:
             text=True,
         )
 
-    def start(self, folder: Path, *words: str) -> Fork:
+    def start(self, folder: Path, *words: str, **environment: str) -> Fork:
         """Start `alma WORDS` in a folder."""
         self._started += 1
         stdout, stderr = (self._screens / f"{self._started}.{name}" for name in ("out", "err"))
         stdout.touch()
         stderr.touch()
-        answer = _ask(self._server, "start", str(folder), list(words), str(stdout), str(stderr))
+        answer = _ask(self._server, "start", str(folder), list(words), str(stdout), str(stderr), environment)
         return Fork(self._server, int(answer), stdout, stderr)
 
     def close(self) -> None:
@@ -113,13 +113,14 @@ def _serve() -> None:
         os.kill(process_id, signal.SIGKILL)
 
 
-def _fork(folder: str, words: list[str], stdout: str, stderr: str) -> int:
+def _fork(folder: str, words: list[str], stdout: str, stderr: str, environment: dict[str, str]) -> int:
     if process_id := os.fork():
         return process_id
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(folder)
+        os.environ.update(environment)
         for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
             os.dup2(os.open(path, os.O_WRONLY), stream.fileno())
         os.close(sys.stdin.fileno())

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from alma_cli.decoding.session import Session
     from alma_cli.decoding.translator import Translation
     from alma_cli.documents.jobs import Job, Places
+    from alma_cli.documents.options import DocumentOptions
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,10 @@ class FileReport:
         }
 
 
-def read_documents(found: Places, *, format: str, column: str, field: str, direction: Direction) -> list[Job]:
+def read_documents(found: Places, *, format: str, options: DocumentOptions) -> list[Job]:
     """All documents of a command, with a word about what is left alone."""
-    from alma_cli.documents.document import DocumentOptions
     from alma_cli.documents.jobs import STDIN, read_jobs
 
-    options = DocumentOptions(source=direction.source, target=direction.target, column=column, field=field)
     stdin = sys.stdin.buffer.read() if found.places[0].name == STDIN else b""
     if found.left_alone:
         shown = ", ".join(found.left_alone[:3]) + (", ..." if len(found.left_alone) > 3 else "")
@@ -132,7 +131,7 @@ def tell_estimate(estimate: Estimate, *, as_json: bool) -> None:
         "would be translated",
         {
             "segments": f"{estimate.segments:,}, {estimate.texts:,} different texts",
-            "before": f"{estimate.known:,} of them were translated before",
+            "translated before": f"{estimate.known:,}",
             "tokens": f"{estimate.source_tokens:,} in the sources that are left",
             "time": f"about {seconds}, from {estimate.probed} that were translated to measure it",
             "memory": memory,
@@ -144,7 +143,7 @@ def _write(job: Job, outcomes: dict[str, Outcome]) -> FileReport:
     from alma_cli.core.output_files import write_output
 
     segments = job.document.segments
-    rendered = job.document.render([outcomes[s].text if s in outcomes else s for s in segments])
+    rendered = job.document.render([_written(outcomes.get(segment)) for segment in segments])
     place = job.place
     flagged = [
         {
@@ -172,6 +171,11 @@ def _write(job: Job, outcomes: dict[str, Outcome]) -> FileReport:
     return FileReport(
         place.name, place.output, len(translatable), untranslated, len(flagged), flags_path if flagged else None
     )
+
+
+def _written(outcome: Outcome | None) -> str | None:
+    """What a segment's place gets; None, which leaves it alone, where it is blank or not translated yet."""
+    return outcome.text if outcome is not None and outcome.is_translated else None
 
 
 def _tell(reports: Sequence[FileReport], outcomes: dict[str, Outcome], translator: SegmentTranslator) -> None:

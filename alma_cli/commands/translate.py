@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from alma_cli.core.recipe import Recipe
     from alma_cli.decoding.guide import Guide
     from alma_cli.documents.jobs import Job
+    from alma_cli.documents.options import DocumentOptions
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,9 @@ def translate(
     field: Annotated[
         str, typer.Option("--field", metavar="KEY", help="The field of jsonl: a key, or keys with dots.")
     ] = "",
+    retranslate: Annotated[
+        bool, typer.Option("--retranslate", help="In tmx, xliff and po: also what has a translation already.")
+    ] = False,
     model: ModelOption = None,
     beams: Annotated[int | None, typer.Option("--beams", metavar="N", min=1, help="Beams; 1 is greedy.")] = None,
     shots: ShotsOption = None,
@@ -112,6 +116,8 @@ def translate(
     from alma_cli.core.process import set_up_process
 
     set_up_process()
+    from alma_cli.documents.options import DocumentOptions
+
     values = {"decoding.beams": beams} if beams else {}
     loaded = open_recipe(recipe, overrides, values | rerank_values(rerank, context))
     work = work_directory(loaded, out)
@@ -121,7 +127,10 @@ def translate(
     chosen = with_candidates(loaded.recipe, glossary=glossary is not None)
     if inputs:
         _require_sense(wishes, output)
-        jobs, makes = _documents(inputs, output, directions[0], format_=format_, column=column, field=field)
+        options = DocumentOptions(
+            directions[0].source, directions[0].target, column=column, field=field, retranslate=retranslate
+        )
+        jobs, makes = _documents(inputs, output, format_=format_, options=options)
         guides = told.guides(directions)
         _translate_files(jobs, makes, chosen, _model_files(chosen, work, model), directions[0], wishes, guides)
         return
@@ -155,6 +164,7 @@ def _translate_files(
     with open_session(files, recipe, resume=wishes.resume, guides=guides) as session:
         if session is None:
             return
+        what = f"{jobs[0].place.name} {direction}" if len(jobs) == 1 else f"{len(jobs)} files {direction}"
         translator = segment_translator(session, recipe, direction, what=what, making=not wishes.partial)
         if wishes.dry_run:
             from alma_cli.decoding.estimate import estimate
@@ -169,13 +179,19 @@ def _translate_files(
 
 
 def _documents(
-    inputs: list[str], output: Path | None, direction: Direction, *, format_: str, column: str, field: str
+    inputs: list[str], output: Path | None, *, format_: str, options: DocumentOptions
 ) -> tuple[list[Job], Path | None]:
-    """All that can be wrong with the inputs or the output comes out before a model is loaded."""
+    """All that can be wrong with the inputs or the output comes out before a model is loaded.
+
+    Of several processes the first one alone reads and writes.
+    """
+    from alma_cli.core.launch import this_launch
     from alma_cli.documents.jobs import find_places
 
+    if this_launch().rank > 0:
+        return [], None
     found = find_places(inputs, output)
-    return read_documents(found, format=format_, column=column, field=field, direction=direction), found.makes
+    return read_documents(found, format=format_, options=options), found.makes
 
 
 def _model_files(recipe: Recipe, work: Path, model: str | None) -> ModelFiles:

@@ -74,7 +74,8 @@ def open_session(
         if error.errno not in _FULL:
             raise
         raise MachineError(
-            f"{error.strerror} ({error.filename})", hint="make room on the disk, and the same command goes on"
+            f"{error.strerror} ({error.filename})" if error.filename else str(error.strerror),
+            hint="make room on the disk, and the same command goes on",
         ) from None
 
 

@@ -34,7 +34,8 @@ def require_writable_directory(directory: Path, *, told: Path) -> None:
 def write_output(output: Path, content: bytes) -> None:
     """Put a result in place, complete or not at all; a device or a pipe is written to as it is. Raises OSError."""
     if is_device(output):
-        output.write_bytes(content)
+        with ErrorsNaming(output):
+            output.write_bytes(content)
         return
     output = output.resolve()  # behind a link: the link stays
     temporary = output.with_name(f".{output.name}.{os.getpid()}.tmp")
