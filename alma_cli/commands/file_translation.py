@@ -232,8 +232,11 @@ def _flag_counts(outcomes: dict[str, Outcome]) -> Counter[str]:
     return Counter(flag for outcome in outcomes.values() for flag in outcome.flags)
 
 
-def _flags_of(_: Direction) -> FlagsOf:
-    def flags(_: str, translation: str, reached_limit: bool) -> tuple[str, ...]:
-        return (*(("empty",) if not translation else ()), *(("cut",) if reached_limit else ()))
+def _flags_of(direction: Direction) -> FlagsOf:
+    from alma_cli.core.flags import flag_segments
+
+    def flags(source: str, translation: str, reached_limit: bool) -> tuple[str, ...]:
+        found = flag_segments([source], [translation], direction)[0]
+        return (*(flag.name for flag in found), *(("cut",) if reached_limit else ()))
 
     return flags

@@ -58,7 +58,7 @@ def estimate(translator: SegmentTranslator, segments: Sequence[str]) -> Estimate
         known=len(texts) - len(missing),
         source_tokens=sum(tokens.values()),
         probed=len(probed),
-        seconds=round(rest * per_token, 1),
+        seconds=round(rest * per_token, 3),
         memory_gib=round(peak_memory_gib(), 2),
     )
 

@@ -20,6 +20,7 @@ _CONVERTED = re.compile(
     re.IGNORECASE,
 )
 TELLING_DIGITS = 2  # 5 may well be `fünf` and 9 the month of September
+_NAMED_DIGITS = 3  # that nobody writes in words
 
 
 def numbers_disagree(source: str, target: str) -> bool:
@@ -36,3 +37,15 @@ def numbers_in(text: str) -> set[str]:
     """The digits of each number, without separators, leading zeros and full hours."""
     found = (re.sub(r":00$|\D", "", number) for number in _NUMBER.findall(text))
     return {number.lstrip("0") for number in found}
+
+
+def missing_numbers(source: str, target: str) -> set[str]:
+    """Numbers of three or more digits that the target has in no form, where nothing was converted or rounded."""
+    if not any(char.isdigit() for char in source):
+        return set()
+    source, target = (unicodedata.normalize("NFKC", without_addresses(text)) for text in (source, target))
+    missing = {number for number in numbers_in(source) if len(number) >= _NAMED_DIGITS} - numbers_in(target)
+    if missing:
+        digits = re.sub(r"\D", "", target)
+        missing = {number for number in missing if number not in digits}
+    return missing if not (_CONVERTED.search(source) or _CONVERTED.search(target)) else set()
