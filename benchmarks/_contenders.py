@@ -6,7 +6,7 @@ import json
 import resource
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class Contender:
     options: dict[str, Any] = field(default_factory=dict)  # of SFTConfig
     model_options: dict[str, Any] = field(default_factory=dict)  # of from_pretrained
     bf16_adapters: bool = False  # and no autocast: everything in bf16, AdamW's moments included
+    plain_allocator: bool = False  # the C library's, as whoever installs the library has it; else alma's
 
     @property
     def key(self) -> str:
@@ -249,6 +250,11 @@ def _trl(
     return Contender("TRL", method, setting, batch, options, bf16_adapters=bf16_adapters)
 
 
+def _as_installed(contender: Contender) -> Contender:
+    """The same with the allocator that comes with the machine."""
+    return replace(contender, setting=f"{contender.setting} plain allocator", plain_allocator=True)
+
+
 # Found best on two CPU cores, with SmolLM2-135M and with Gemma-3-270M.
 BEST_OF_TRL = [_trl("packed bf16", bf16_adapters=True, **_packed(0)), _trl("padded 4", batch=4)]
 CONTENDERS = [
@@ -260,12 +266,15 @@ CONTENDERS = [
     _trl("padded 2", batch=2),
     _trl("padded 8", batch=8),
     _trl("padded 16", batch=16),
+    _as_installed(BEST_OF_TRL[0]),
     _trl("packed", **_packed(0)),
     _trl("packed 512", **_packed(512)),
     _trl("packed 1024", **_packed(1024)),
     _trl("padding-free 4", batch=4, padding_free=True),
 ]
 ON_REQUEST = [  # only where --only names them
+    _as_installed(Contender("Trainer", "lora", "padded to 512", batch=2)),
+    _as_installed(BEST_OF_TRL[1]),
     Contender("Trainer", "lora", "padded to 512 x4", batch=4),
     Contender("Trainer", "lora", "padded to 512 x16", batch=16),
     Contender("Trainer", "full", "padded to 512", batch=2),

@@ -91,7 +91,6 @@ def _options() -> argparse.Namespace:
         help="settings of alma's stage, such as optimizer=adamw8bit",
     )
     add("--rows", type=int, help="of the matrices whose products give the peak; default 1024, on a GPU 8192")
-    add("--plain-allocator", action="store_true", help="leave Trainer and TRL the C library's allocator as it is")
     add("--work", help="a directory for temporary files; a 7B model takes 14 GB there")
     add("--json", help="write all results to this file, too")
     return parser.parse_args()
@@ -132,7 +131,7 @@ def _worker(task: str, file: str) -> int:
     from alma_cli.core.process import set_up_process
 
     job = json.loads(Path(file).read_text())
-    if not (job["plain_allocator"] and task == "train" and job["contender"]["library"] != "alma"):
+    if not (task == "train" and job["contender"]["plain_allocator"]):
         set_up_process()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     import _contenders
@@ -185,7 +184,7 @@ def _report(
         "tokens",
         "target_tokens",
     )
-    settings = ("examples_per_step", "rank", "dropout", "set", "warmup", "steps", "repeat", "plain_allocator", "rows")
+    settings = ("examples_per_step", "rank", "dropout", "set", "warmup", "steps", "repeat", "rows")
     return {
         "version": 1,
         "rows": rows,
@@ -225,7 +224,6 @@ def _markdown(report: dict[str, Any]) -> str:
     model = f"LLaMA-{data['random_llama']} with random weights" if data["random_llama"] else data["model"]
     text = data["pairs"] and Path(data["pairs"]).name
     text = text or f"random words with the lengths of real {data['direction']} pairs"
-    allocator = "the C library's" if settings["plain_allocator"] else "alma's (freed memory is kept)"
     notes = [
         f"{report['date']}; {machine['name']}, {machine['cores']} cores, {machine['memory_gib']} GiB; "
         + ", ".join(f"{name} {version}" for name, version in machine["versions"].items()),
@@ -238,7 +236,8 @@ def _markdown(report: dict[str, Any]) -> str:
         f"{gflops['y']}, dx = dyW {gflops['dx']}), {gflops['trained']} over trained ones (dW = dy'x {gflops['dW']})",
         report["flops"],
         "loss: nats per target token of the base model over all steps; equal where all train on the same",
-        f"allocator of Trainer and TRL: {allocator}; peak memory is the process's, model and libraries included",
+        "allocator: alma's settings for all (freed memory is kept) but for rows with `plain allocator`, who have the C "
+        "library's; peak memory is the process's, model and libraries included",
     ]
     return "\n".join([*lines, "", *(f"- {note}" for note in notes)])
 

@@ -74,3 +74,13 @@ def test_trl_sees_the_loss_that_alma_sees(tmp_path: Path) -> None:
     _, report = _benchmark(tmp_path, OURS, TRL)
 
     assert _row(report, TRL)["loss"] == pytest.approx(_row(report, OURS)["loss"], rel=2e-3)  # bf16
+
+
+def test_the_allocator_is_told_in_the_name_of_a_contender_who_has_the_plain_one() -> None:
+    command = [sys.executable, "benchmarks/train_throughput.py", "--list"]
+
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    named = [key for key in done.stderr.split() if key.endswith("-plain-allocator")]
+    assert "trl-lora-packed-bf16-plain-allocator" in named
+    assert "trainer-lora-padded-to-512-plain-allocator" in named
