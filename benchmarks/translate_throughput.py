@@ -5,7 +5,7 @@
 All get the same token ids, stop tokens, limit of new tokens and search, and run one after the other, each in a process
 of its own: its peak memory is that of the whole process. An output token is one of the best hypothesis, its stop token
 counted. "the same" is how many of a contender's translations are alma's to the letter, chrF how near the others are.
-The score is the mean log-probability a token under the same model in fp32, in nats.
+The score is the mean log-probability a token, stop tokens left out, under the same model in fp32, in nats.
 
 The limit is the time in which the machine's matrix peak, measured in the same process, does what must be done: every
 prompt token once, and each token of the best hypothesis for every beam; attention is not counted, nor is memory, which
@@ -122,7 +122,7 @@ def _measured(job: dict[str, Any]) -> dict[str, Any]:
         "output_tokens": output,
         "peak_gib": peak_gib,
         "share_of_limit": needed / seconds / measured_peak_flops(precision),
-        "score": _score(model, prompts, found),
+        "score": _score(model, prompts, [[token for token in ids if token not in search.stop_ids] for ids in found]),
         "texts": texts,
         "dtype": str(precision.dtype).removeprefix("torch."),
     }

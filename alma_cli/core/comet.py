@@ -195,12 +195,15 @@ class _WorkerProcess:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The first answer. Whatever breaks off what is asked ends the process: later answers would be to it."""
+        complete = False
         try:
             self._send(request)
-            return self._receive()
-        except BaseException:
-            self.close()
-            raise
+            answer = self._receive()
+            complete = True
+            return answer
+        finally:
+            if not complete:
+                self.close()
 
     def score(
         self, samples: list[dict[str, str]], batch_size: int, told: Callable[[dict[str, Any]], None]
