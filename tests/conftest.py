@@ -21,6 +21,14 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _journals_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What fixtures of a whole session translate is not there in the next session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALMA_JOURNALS", str(tmp_path_factory.mktemp("session-journals")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one test has translated is not there in the next."""

@@ -96,7 +96,7 @@ def test_what_comes_before_its_turn_names_what_is_due(session: dict[str, Typed])
         ("4 train --stage mono", "weights are in runs/tiny/mono/model; next: alma train --stage parallel"),
         ("5 train --stage parallel", "weights are in runs/tiny/parallel/model; next: alma translate"),
         ("7 translate", "translations are in runs/tiny/translations; next: alma score"),
-        ("8 score", "scores are in runs/tiny/scores/scores.json"),
+        ("8 score", "scores are in runs/tiny/scores/scores.json, the page in runs/tiny/scores/report.html"),
     ],
 )
 def test_each_command_ends_with_where_things_are_and_what_is_next(

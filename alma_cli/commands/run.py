@@ -60,9 +60,10 @@ def run(
     systems.append(system_of(settings, work, None))
     for system in systems:
         translate_test_sets(settings, work, system, directions, resume=resume)
-    report = score_work_directory(work, directions, settings.scoring.metrics)
+    scored = score_work_directory(work, directions, settings.scoring.metrics)
     if as_json:
-        console.result_json(report.as_json())
+        console.result_json(scored.report.as_json())
     else:
-        console.scores(report)
-    console.done(f"scores are in {save_scores(report, work)}")
+        console.scores(scored.report)
+    file, page = save_scores(scored, work)
+    console.done(f"scores are in {file}, the page in {page}")

@@ -17,14 +17,14 @@ from alma_cli.commands.options import (
     open_recipe,
     work_directory,
 )
-from alma_cli.commands.steps import save_scores, score_work_directory
+from alma_cli.commands.steps import save_score_page, save_scores, score_work_directory
 from alma_cli.commands.translation import translate_if_nothing_is
 from alma_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.recipe import Metric, Recipe
-    from alma_cli.scoring.report import ScoreReport
+    from alma_cli.scoring.score import Scored
 
 
 def score(
@@ -45,6 +45,9 @@ def score(
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="bleu,chrf,ter", help="Metrics; else the recipe's.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the scores and every segment.")
+    ] = None,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
@@ -54,8 +57,9 @@ def score(
     """Score translations, with the signatures that make the scores comparable.
 
     Without arguments, all translations of the work directory are scored against
-    the recipe's test set, and scores/scores.json there is written too. If there
-    are none yet, the newest finished stage translates the test set first.
+    the recipe's test set; scores/scores.json and the page scores/report.html are
+    written there. If there are none yet, the newest finished stage translates the
+    test set first.
 
     Directories may have the layout of ALMA's published outputs. Without --ref,
     the one that holds both sides of a test set serves as the reference.
@@ -72,19 +76,23 @@ def score(
     work = work_directory(loaded, out)
     wanted = chosen or loaded.recipe.scoring.metrics
     if hypotheses:
-        report = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted)
+        scored = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted)
     elif reference or source_text:
         raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
     else:
         directions = (only,) if only else loaded.recipe.direction_pairs
         translate_if_nothing_is(loaded.recipe, work, directions)
-        report = score_work_directory(work, directions, wanted)
+        scored = score_work_directory(work, directions, wanted)
     if as_json:
-        console.result_json(report.as_json())
+        console.result_json(scored.report.as_json())
     else:
-        console.scores(report)
+        console.scores(scored.report)
     if not hypotheses or out:
-        console.done(f"scores are in {save_scores(report, work)}")
+        file, page = save_scores(scored, work)
+        console.done(f"scores are in {file}, the page in {page}")
+    if html:
+        save_score_page(scored, html, title="Scores")
+        console.done(f"the page is {html}")
 
 
 def _score_hypotheses(
@@ -94,7 +102,7 @@ def _score_hypotheses(
     only: Direction | None,
     recipe: Recipe,
     metrics: tuple[Metric, ...],
-) -> ScoreReport:
+) -> Scored:
     from alma_cli.scoring.score import score_sets
     from alma_cli.scoring.systems import find_hypotheses
 

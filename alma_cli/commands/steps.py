@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
     from alma_cli.core.stage import Finished
     from alma_cli.data.prepare import Engine, PreparedStage
-    from alma_cli.scoring.report import ScoreReport
+    from alma_cli.scoring.score import Scored
 
 
 def prepare_stages(
@@ -187,7 +187,7 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     return finished
 
 
-def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> ScoreReport:
+def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> Scored:
     """Score all of the work directory's translations. Raises InputError where there is no test set."""
     from alma_cli.core.dataset import read_examples, split_path
     from alma_cli.scoring.score import score_translations
@@ -199,13 +199,25 @@ def score_work_directory(work: Path, directions: Sequence[Direction], metrics: t
     return score_translations(work / "translations", examples, metrics, directions)
 
 
-def save_scores(report: ScoreReport, work: Path) -> Path:
-    """Keep a score report as JSON in the work directory."""
+def save_scores(scored: Scored, work: Path) -> tuple[Path, Path]:
+    """Keep a score report as JSON in the work directory, and as a page beside it."""
     from alma_cli.core.dataset import write_atomically
 
-    path = work / "scores" / "scores.json"
-    write_atomically(path, json.dumps(report.as_json(), ensure_ascii=False, indent=1) + "\n")
-    return path
+    path, page = work / "scores" / "scores.json", work / "scores" / "report.html"
+    write_atomically(path, json.dumps(scored.report.as_json(), ensure_ascii=False, indent=1) + "\n")
+    save_score_page(scored, page, title=f"Scores of {work.name}")
+    return path, page
+
+
+def save_score_page(scored: Scored, path: Path, *, title: str) -> None:
+    """Write the page of scores and segments."""
+    from importlib.metadata import version
+
+    from alma_cli import __version__
+    from alma_cli.scoring.score_page import write_score_page
+
+    facts = {"Made with": f"alma {__version__}, sacrebleu {version('sacrebleu')}"}
+    write_score_page(path, title, scored.report, scored.segments, facts)
 
 
 @contextmanager

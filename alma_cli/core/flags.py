@@ -1,7 +1,7 @@
 """What metrics miss in a translation: it is empty, in another language, cut off, has lost a number, and so on.
 
 A flag on a good human translation is a defect, so each threshold lies beyond what the references of WMT'22 need
-(docs/score.md has the counts); what is doubtful passes.
+(docs/translate.md has the counts); what is doubtful passes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -15,8 +17,9 @@ def page(title: str, subtitle: str, body: str, *, footer: str, styles: Sequence[
 
     The browser itself is told that it needs nothing from anywhere, and runs no script but the one that is given.
     """
+    script = f"\n{script}" if script else ""
     allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:" + (
-        "; script-src 'unsafe-inline'" if script else ""
+        f"; script-src 'sha256-{_sha256(script)}'" if script else ""
     )
     style = "".join((beside("alma_cli.core", "page.css"), *styles))
     return "".join(
@@ -25,9 +28,10 @@ def page(title: str, subtitle: str, body: str, *, footer: str, styles: Sequence[
             f'<meta http-equiv="Content-Security-Policy"\n content="{allowed}">\n',
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n<link rel="icon" href="data:,">\n',
             f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n",
-            f"<header><h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p></header>\n<main>\n",
+            '<a class="skip" href="#main">Skip to the content</a>\n',
+            f'<header><h1>{escape(title)}</h1>\n<p>{escape(subtitle)}</p></header>\n<main id="main" tabindex="-1">\n',
             f"{body}</main>\n<footer>{footer}</footer>\n",
-            f"<script>\n{script}</script>\n" if script else "",
+            f"<script>{script}</script>\n" if script else "",
             "</body>\n</html>\n",
         )
     )
@@ -87,6 +91,10 @@ def share_text(count: int, total: int) -> str:
         return "0%"
     percent = 100 * count / total
     return "100%" if count >= total else f"{percent:.2g}%" if percent < 9.95 else f"{min(percent, 99.9):.1f}%"
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _seen(character: str) -> str:

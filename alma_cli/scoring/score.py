@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Metric
 from alma_cli.scoring.metrics import Measurement, measure
 from alma_cli.scoring.report import Flag, ScoreReport, ScoreRow
+from alma_cli.scoring.segments import DirectionSegments, SystemOutput
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
 # Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
@@ -22,9 +23,17 @@ _SECONDS_WORTH_PROCESSES = 3.0
 _MOST_LINES_LISTED = 10
 
 
+@dataclass(frozen=True)
+class Scored:
+    """The report, and the segments it is about."""
+
+    report: ScoreReport
+    segments: tuple[DirectionSegments, ...]
+
+
 def score_translations(
     translations: Path, examples: Sequence[Example], metrics: Sequence[Metric], directions: Sequence[Direction] = ()
-) -> ScoreReport:
+) -> Scored:
     """The scores of every `<translations>/<system>/<direction>.txt` against the prepared test examples.
 
     `directions` restricts and orders; empty: all that the examples have. Raises InputError where nothing fits.
@@ -32,13 +41,14 @@ def score_translations(
     return score_sets(find_translations(translations, examples, directions), metrics)
 
 
-def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> ScoreReport:
+def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> Scored:
     """The report over `sets`, in their order."""
     measured = measure_sets(sets, metrics)
-    return ScoreReport(
+    report = ScoreReport(
         rows=tuple(_row(one, measurement) for one, found in zip(sets, measured, strict=True) for measurement in found),
         flags=tuple(flag for one in sets if (flag := _empty_flag(one))),
     )
+    return Scored(report, tuple(_segments(sets, measured)))
 
 
 def measure_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> list[tuple[Measurement, ...]]:
@@ -111,8 +121,27 @@ def _row(one: TranslationSet, measurement: Measurement) -> ScoreRow:
     )
 
 
+def _segments(sets: Sequence[TranslationSet], measured: Sequence[Sequence[Measurement]]) -> Iterator[DirectionSegments]:
+    """The sets of each direction together, as long as they have the same references; others stand for themselves."""
+    groups: dict[tuple[Direction, tuple[str, ...]], list[int]] = {}
+    for position, one in enumerate(sets):
+        groups.setdefault((one.direction, one.references), []).append(position)
+    for (direction, references), positions in groups.items():
+        outputs = tuple(_output(sets[position], measured[position]) for position in positions)
+        yield DirectionSegments(str(direction), sets[positions[0]].sources, (references,), outputs)
+
+
+def _output(one: TranslationSet, measurements: Sequence[Measurement]) -> SystemOutput:
+    scores: dict[str, Sequence[float]] = {one.metric: one.segment_scores for one in measurements}
+    return SystemOutput(one.system, one.hypotheses, scores, {"empty": _empty_lines(one)})
+
+
+def _empty_lines(one: TranslationSet) -> list[int]:
+    return [line for line, text in enumerate(one.hypotheses) if not text.strip()]
+
+
 def _empty_flag(one: TranslationSet) -> Flag | None:
-    lines = [number for number, text in enumerate(one.hypotheses, 1) if not text.strip()]
+    lines = [line + 1 for line in _empty_lines(one)]
     if not lines:
         return None
     return Flag(one.system, str(one.direction), "empty", len(lines), tuple(lines[:_MOST_LINES_LISTED]))

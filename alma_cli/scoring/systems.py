@@ -35,6 +35,7 @@ class TranslationSet:
     direction: Direction
     hypotheses: tuple[str, ...]
     references: tuple[str, ...]
+    sources: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,11 @@ def find_translations(
     Raises InputError where there is nothing to score, and for a file with more or fewer lines than examples.
     """
     references: dict[Direction, tuple[str, ...]] = {}
+    sources: dict[Direction, tuple[str, ...]] = {}
     for direction in directions or dict.fromkeys(example.direction for example in examples):
         if targets := tuple(example.target for example in examples if example.direction == direction):
             references[direction] = targets
+            sources[direction] = tuple(example.source for example in examples if example.direction == direction)
     if not references:
         wanted = ", ".join(map(str, directions)) or "any direction"
         raise InputError(f"the test set has no examples of {wanted}", hint="see what `alma prepare` made of the data")
@@ -69,7 +72,7 @@ def find_translations(
                 test_set = f"the test set of {direction}"
                 hint = "the data has changed since: run `alma translate --no-resume`"
                 require_same_count(f"'{path}'", len(hypotheses), test_set, len(targets), hint=hint)
-                sets.append(TranslationSet(system.name, direction, hypotheses, targets))
+                sets.append(TranslationSet(system.name, direction, hypotheses, targets, sources[direction]))
     if not sets:
         wanted = ", ".join(map(str, references))
         raise InputError(f"no translations of {wanted} in '{translations}'", hint="run `alma translate` first")
@@ -188,7 +191,7 @@ def _pair(outputs: list[_Output], reference: Path, source_text: Path | None, not
             warnings.append(f"'{source_text}' has no source of {output.direction}")
         if source:
             _require_same_count(source, len(read(source)), target, len(references), hint)
-        sets.append(TranslationSet(name, output.direction, hypotheses, references))
+        sets.append(TranslationSet(name, output.direction, hypotheses, references, read(source) if source else None))
     if not sets:
         hint = warnings[0] if warnings else "give the systems' files or directories beside the reference set"
         raise InputError("there is nothing to score", hint=hint)

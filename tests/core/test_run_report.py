@@ -204,7 +204,7 @@ def test_it_loads_nothing_from_anywhere() -> None:
     page = Page(html)
 
     assert not re.search(r"https?:|//[a-z]|url\(|@import|srcset|<iframe|<object|<embed", html.replace("// ", ""))
-    assert [value for name, value in page.attributes if name in ("src", "href")] == ["data:,"]
+    assert [value for name, value in page.attributes if name in ("src", "href")] == ["data:,", "#main"]
     assert "default-src 'none'" in html
 
 
@@ -288,7 +288,7 @@ def test_it_is_written_from_the_metrics_of_a_killed_run(tmp_path: Path) -> None:
 
     assert path == tmp_path / "parallel" / "report.html"
     page = Page(path.read_text(encoding="utf-8"))
-    assert page.text.startswith("Stage parallel of demo Stage parallel of demo smollm2-135m")
+    assert page.text.startswith("Stage parallel of demo Skip to the content Stage parallel of demo smollm2-135m")
     assert "Steps 5 of 4" in page.text
     assert sorted(file.name for file in directory.path.iterdir()) == ["metrics.jsonl", "report.html"]
 
@@ -296,4 +296,4 @@ def test_it_is_written_from_the_metrics_of_a_killed_run(tmp_path: Path) -> None:
 def test_a_run_without_metrics_has_a_page_too(tmp_path: Path) -> None:
     page = Page(write_report(StageDirectory(tmp_path / "mono"), {}).read_text(encoding="utf-8"))
 
-    assert page.text.startswith("Stage mono Stage mono")
+    assert page.text.startswith("Stage mono Skip to the content Stage mono")

@@ -34,7 +34,7 @@ def test_published_outputs_have_their_published_scores(shared_data: Path, direct
     wmt22 = shared_data / "alma" / "wmt22"
     paths = [wmt22 / "ALMA-13B-LoRA", wmt22 / "wmt-testset"]
     found = find_hypotheses(paths, direction=Direction.parse(direction))
-    report = score_sets(found.sets, ("bleu", "chrf"))
+    report = score_sets(found.sets, ("bleu", "chrf")).report
     assert len(report.rows) == 2
     assert_golden(report, shared_data / "alma" / "golden_wmt22.json")
 
@@ -42,7 +42,7 @@ def test_published_outputs_have_their_published_scores(shared_data: Path, direct
 @pytest.mark.slow
 def test_all_published_systems_have_their_published_scores_and_averages(shared_data: Path) -> None:
     found = find_hypotheses(sorted((shared_data / "alma" / "wmt22").iterdir()))
-    report = score_sets(found.sets, ("bleu", "chrf"))
+    report = score_sets(found.sets, ("bleu", "chrf")).report
     assert len(report.rows) == 3 * 10 * 2
     assert_golden(report, shared_data / "alma" / "golden_wmt22.json")
     averages = {a.kind: a.score for a in report.averages if (a.system, a.metric) == ("ALMA-13B-LoRA", "bleu")}
@@ -56,10 +56,10 @@ def test_processes_give_the_scores_of_one_process_in_the_same_order(monkeypatch:
         for system, hypotheses in (("good", references), ("bad", ("a b", "x")))
         for direction in (DE_EN, EN_DE)
     ]
-    alone = score_sets(sets, ("bleu", "chrf", "ter"))
+    alone = score_sets(sets, ("bleu", "chrf", "ter")).report
     monkeypatch.setattr(score_module, "_SECONDS_WORTH_PROCESSES", 0.0)
     monkeypatch.setattr(score_module.os, "cpu_count", lambda: 2)
-    assert score_sets(sets, ("bleu", "chrf", "ter")) == alone
+    assert score_sets(sets, ("bleu", "chrf", "ter")).report == alone
     assert [(row.system, row.direction) for row in alone.rows[::3]] == [
         ("good", "de-en"),
         ("good", "en-de"),
@@ -70,13 +70,13 @@ def test_processes_give_the_scores_of_one_process_in_the_same_order(monkeypatch:
 
 def test_empty_translations_are_flagged_with_their_lines() -> None:
     one = TranslationSet("s", DE_EN, ("fine", "", " \t", "fine"), ("a", "b", "c", "d"))
-    (flag,) = score_sets([one], ("chrf",)).flags
+    (flag,) = score_sets([one], ("chrf",)).report.flags
     assert (flag.system, flag.direction, flag.flag, flag.count, flag.lines) == ("s", "de-en", "empty", 2, (2, 3))
 
 
 def test_the_json_form_is_stable() -> None:
     one = TranslationSet("s", DE_EN, ("the same", ""), ("the same", "x"))
-    assert score_sets([one], ("ter",)).as_json() == {
+    assert score_sets([one], ("ter",)).report.as_json() == {
         "version": 1,
         "rows": [
             {
@@ -123,7 +123,7 @@ def test_a_work_directory_is_scored_against_its_examples_in_their_order(tmp_path
     translate(tmp_path, "parallel", "de-en", "one\nthree\n")
     translate(tmp_path, "zero-shot", "de-en", "three\none\n")
     translate(tmp_path, "zero-shot", "en-de", "zwei\n")
-    report = score_translations(tmp_path, EXAMPLES, ("ter",))
+    report = score_translations(tmp_path, EXAMPLES, ("ter",)).report
     assert [(r.system, r.direction, r.score) for r in report.rows] == [
         ("zero-shot", "de-en", 100.0),
         ("zero-shot", "en-de", 0.0),

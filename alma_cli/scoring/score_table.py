@@ -1,0 +1,178 @@
+"""The page's tables of scores: systems by directions, with intervals, significance marks and averages, one a metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from alma_cli.core.page import foreign_text
+from alma_cli.scoring.report import AVERAGE_KINDS, LOWER_IS_BETTER, AverageKind, ScoreReport, ScoreRow, average_kind
+
+METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
+_GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
+# Smaller differences agree with people less than 80% of the time (Kocmi et al. 2024, arXiv 2401.06760).
+_NOTICED = {"bleu": 2.3, "comet": 0.56}
+_SIGNIFICANT = 0.05
+
+_LEGEND = """\
+<ul class="legend">
+<li><span class="up">▲</span> better than {baseline}, p &lt; 0.05</li>
+<li><span class="down">▼</span> worse, p &lt; 0.05</li>
+<li><span class="up">△</span> <span class="down">▽</span> so, too, but by less than people notice{noticed}</li>
+<li><b>bold</b> best of the column</li>
+<li><span class="range sample"><i></i><b></b></span> score and 95% interval, one scale a column</li>
+</ul>
+"""
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The scores of one direction, or the averages of a kind of them."""
+
+    name: str
+    kind: AverageKind
+    cells: dict[str, ScoreRow]  # by system
+    averages: dict[str, float | None]
+
+    @property
+    def values(self) -> dict[str, float]:
+        found = {system: row.score for system, row in self.cells.items()}
+        return found or {system: mean for system, mean in self.averages.items() if mean is not None}
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """From the lowest end of an interval to the highest."""
+        rows = self.cells.values()
+        low = min(row.score if row.low is None else row.low for row in rows)
+        return low, max(row.score if row.high is None else row.high for row in rows)
+
+
+def score_tables(report: ScoreReport) -> str:
+    """A table a metric, each a panel that the script shows by its tab; without a script, and on paper, all of them."""
+    metrics = list(dict.fromkeys(row.metric for row in report.rows))
+    tabs = "".join(
+        f'<button type="button" role="tab" id="tab-{n}" aria-controls="metric-{n}" aria-selected="false">'
+        f"{escape(metric_name(metric))}</button>"
+        for n, metric in enumerate(metrics)
+    )
+    panels = "".join(_panel(report, metric, n) for n, metric in enumerate(metrics))
+    return f'<div class="tabs" role="tablist" aria-label="Metric" hidden>{tabs}</div>\n{panels}'
+
+
+def metric_name(metric: str) -> str:
+    """As papers write it."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def score_text(score: float) -> str:
+    """Two decimals, as papers print it."""
+    return f"{score:.2f}"
+
+
+def _panel(report: ScoreReport, metric: str, number: int) -> str:
+    systems = list(dict.fromkeys(row.system for row in report.rows))
+    columns = _columns(report, metric)
+    name = metric_name(metric)
+    lower = '<p class="about">Lower is better.</p>\n' if metric in LOWER_IS_BETTER else ""
+    rows = "".join(_row(system, metric, columns, baseline=systems[0]) for system in systems)
+    return (
+        f'<div class="metric" role="tabpanel" id="metric-{number}" aria-labelledby="tab-{number}">'
+        f"<h3>{escape(name)}</h3>\n{lower}"
+        f'<div class="wide" role="region" aria-label="{escape(name)} of all systems" tabindex="0">'
+        f'<table class="scores">{_head(columns)}<tbody>{rows}</tbody></table></div>\n'
+        f"{_legend(metric, systems, columns)}</div>\n"
+    )
+
+
+def _columns(report: ScoreReport, metric: str) -> list[_Column]:
+    """Directions out of English, their average, directions into English, their average, and the others."""
+    rows = [row for row in report.rows if row.metric == metric]
+    directions = list(dict.fromkeys(row.direction for row in rows))
+    columns = []
+    for kind in AVERAGE_KINDS:
+        members = [direction for direction in directions if average_kind(direction) == kind]
+        for direction in members:
+            cells = {row.system: row for row in rows if row.direction == direction}
+            columns.append(_Column(direction, kind, cells, {}))
+        means = {one.system: one.score for one in report.averages if (one.metric, one.kind) == (metric, kind)}
+        if len(members) > 1 and any(mean is not None for mean in means.values()):
+            columns.append(_Column("average", kind, {}, means))
+    return columns
+
+
+def _head(columns: Sequence[_Column]) -> str:
+    widths = {kind: sum(column.kind == kind for column in columns) for kind in AVERAGE_KINDS}
+    groups = "".join(
+        f'<th scope="colgroup" colspan="{width}">{_GROUPS[kind]}</th>' for kind, width in widths.items() if width
+    )
+    names = "".join(
+        f'<th scope="col"{_column_class(columns, n)}>{escape(column.name)}</th>' for n, column in enumerate(columns)
+    )
+    return (
+        f'<thead><tr class="groups"><td></td>{groups}</tr><tr><th scope="col" class="system">system</th>{names}</tr>'
+        "</thead>"
+    )
+
+
+def _column_class(columns: Sequence[_Column], number: int) -> str:
+    """Where a group begins, and what is an average."""
+    first = number > 0 and columns[number].kind != columns[number - 1].kind
+    names = [*(["first"] if first else []), *(["average"] if columns[number].averages else [])]
+    return f' class="{" ".join(names)}"' if names else ""
+
+
+def _row(system: str, metric: str, columns: Sequence[_Column], *, baseline: str) -> str:
+    cells = "".join(
+        f"<td{_column_class(columns, n)}>{_cell(system, metric, column, baseline)}</td>"
+        for n, column in enumerate(columns)
+    )
+    return f'<tr><th scope="row">{foreign_text(system)}</th>{cells}</tr>'
+
+
+def _cell(system: str, metric: str, column: _Column, baseline: str) -> str:
+    values = column.values
+    if system not in values:
+        return '<span class="none">&ndash;</span>'
+    score = values[system]
+    best = (min if metric in LOWER_IS_BETTER else max)(values.values())
+    number = f"<b>{score_text(score)}</b>" if score == best and len(values) > 1 else score_text(score)
+    row = column.cells.get(system)
+    if row is None:
+        return f'<span class="value">{number}<sup></sup></span>'
+    return f'<span class="value">{number}{_mark(row, column.cells.get(baseline))}</span>{_interval(row, column)}'
+
+
+def _mark(row: ScoreRow, baseline: ScoreRow | None) -> str:
+    """Filled: significant and noticed by people; hollow: significant only. Its title has the numbers."""
+    if row.p_value is None or baseline is None or baseline is row:
+        return "<sup></sup>"
+    difference = row.score - baseline.score
+    title = f"{difference:+.2f}, p = {row.p_value:.3f}"
+    if row.p_value >= _SIGNIFICANT:
+        return f'<sup title="{title}"></sup>'
+    better = (difference < 0) == (row.metric in LOWER_IS_BETTER)
+    hollow = abs(difference) < _NOTICED.get(row.metric, 0)
+    sign = ("△" if hollow else "▲") if better else ("▽" if hollow else "▼")
+    said = f"{'better' if better else 'worse'}, {title}{', less than people notice' if hollow else ''}"
+    return f'<sup class="{"up" if better else "down"}" title="{said}" role="img" aria-label="{said}">{sign}</sup>'
+
+
+def _interval(row: ScoreRow, column: _Column) -> str:
+    if row.low is None or row.high is None:
+        return ""
+    low, high = column.scale
+    width = max(high - low, 1e-9)
+    left, right, at = ((value - low) / width for value in (row.low, row.high, row.score))
+    return (
+        f"<small>{row.low:.1f}&ndash;{row.high:.1f}</small>"
+        f'<span class="range" aria-hidden="true"><i style="left:{left:.1%};width:{right - left:.1%}"></i>'
+        f'<b style="left:{at:.1%}"></b></span>'
+    )
+
+
+def _legend(metric: str, systems: Sequence[str], columns: Sequence[_Column]) -> str:
+    if not any(row.p_value is not None for column in columns for row in column.cells.values()):
+        return ""
+    noticed = f" ({_NOTICED[metric]} {metric_name(metric)})" if metric in _NOTICED else ""
+    return _LEGEND.format(baseline=foreign_text(systems[0]), noticed=noticed)
