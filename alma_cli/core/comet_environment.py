@@ -191,7 +191,7 @@ def _other(python: Path) -> CometEnvironment:
     """Another environment, asked for its versions: a process of a tenth of a second."""
     try:
         command = [str(python), "-I", str(WORKER), "--versions"]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
         versions = json.loads(answer.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
         raise MachineError(
