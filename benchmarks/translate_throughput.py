@@ -84,6 +84,7 @@ def _measured(job: dict[str, Any]) -> dict[str, Any]:
     from alma_cli.core.languages import Direction
     from alma_cli.core.model import (
         Precision,
+        eos_ids_of,
         generation_config_of,
         load_model,
         precision_of,
@@ -94,7 +95,7 @@ def _measured(job: dict[str, Any]) -> dict[str, Any]:
     from alma_cli.core.peak import measured_peak_flops
     from alma_cli.core.recipe import DecodingSettings
     from alma_cli.decoding.engine import Request, Search
-    from alma_cli.decoding.translator import eos_ids_of, stop_ids_of
+    from alma_cli.decoding.translator import stop_ids_of
 
     files = resolve_model(_tiny_llama() if job["model"] == "tiny" else job["model"])
     tokenizer = tokenizer_of(files)

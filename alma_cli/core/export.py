@@ -23,6 +23,7 @@ from alma_cli.core.examples import TextFormat
 from alma_cli.core.known_models import KNOWN_MODELS
 from alma_cli.core.model import (
     Precision,
+    eos_ids_of,
     load_model,
     precision_of,
     record_format,
@@ -190,10 +191,8 @@ def load_written(plan: ExportPlan, folder: Path) -> PreTrainedModel:
 
 def stop_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The tokens that end a translation: the tokenizer's EOS, then others that the model's own settings name."""
-    configured = model.generation_config.eos_token_id
-    others = configured if isinstance(configured, list) else [configured]
-    ids = [token for token in (tokenizer.eos_token_id, *others) if isinstance(token, int)]
-    return list(dict.fromkeys(ids))
+    own = [token for token in (tokenizer.eos_token_id,) if isinstance(token, int)]
+    return list(dict.fromkeys([*own, *eos_ids_of(model.generation_config)]))
 
 
 def known_hub_id(name: str) -> str:

@@ -97,6 +97,12 @@ def generation_config_of(files: ModelFiles) -> Any:
         return config_of(files)
 
 
+def eos_ids_of(generation_config: Any) -> list[int]:
+    """What a model's own generation config ends a turn with; it may be more than the tokenizer's EOS."""
+    configured = getattr(generation_config, "eos_token_id", None)
+    return [token for token in (configured if isinstance(configured, list) else [configured]) if isinstance(token, int)]
+
+
 def load_model(
     files: ModelFiles, precision: Precision, *, dtype: torch.dtype, four_bit: bool = False
 ) -> PreTrainedModel:

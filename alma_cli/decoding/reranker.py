@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from itertools import islice
 
+from alma_cli.core.comet import Triple, comet_scores
 from alma_cli.core.languages import Direction
-from alma_cli.core.recipe import DecodingSettings
+from alma_cli.core.recipe import DecodingSettings, ScoringSettings
 from alma_cli.decoding.glossary import Glossary
 from alma_cli.decoding.rerank import (
     Pool,
@@ -76,7 +76,8 @@ def evaluation_metric(settings: DecodingSettings) -> str | None:
     return "cometkiwi" if settings.rerank == "qe" else settings.rerank_metric
 
 
-COMET, KIWI = "Unbabel/wmt22-comet-da", "Unbabel/wmt22-cometkiwi-da"
+# The defaults of the recipe's section [scoring].
+COMET, KIWI = ScoringSettings().comet_model, ScoringSettings().cometkiwi_model
 
 
 def comet_scorer(model: str) -> Scorer:
@@ -89,7 +90,6 @@ def _comet_scores(
 ) -> list[float]:
     if not sources:
         return []
-    comet = import_module("alma_cli.core.comet")
     others = references if references is not None else [None] * len(sources)
-    triples = [comet.Triple(*row) for row in zip(sources, hypotheses, others, strict=True)]
-    return list(comet.comet_scores(model, triples).segments)
+    triples = [Triple(*row) for row in zip(sources, hypotheses, others, strict=True)]
+    return list(comet_scores(model, triples).segments)

@@ -11,6 +11,7 @@ from alma_cli.core.examples import TextFormat, prompt_ids
 from alma_cli.core.languages import Direction
 from alma_cli.core.model import (
     config_of,
+    eos_ids_of,
     generation_config_of,
     load_model,
     precision_of,
@@ -216,12 +217,6 @@ def stop_ids_of(tokenizer: PreTrainedTokenizerBase, eos_ids: Iterable[int]) -> t
     """What ends a translation: an end token, or a line break, since a source is one line."""
     stops = {*eos_ids, tokenizer.eos_token_id, *_line_break_ids(tokenizer)}
     return tuple(sorted(token for token in stops if isinstance(token, int)))
-
-
-def eos_ids_of(generation_config: Any) -> tuple[int, ...]:
-    """What a model's own generation config ends a turn with; it may be more than the tokenizer's EOS."""
-    configured = getattr(generation_config, "eos_token_id", None)
-    return tuple(configured if isinstance(configured, list) else [configured])
 
 
 def _model(files: ModelFiles, settings: DecodingSettings) -> PreTrainedModel:

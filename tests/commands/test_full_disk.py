@@ -14,6 +14,7 @@ import pytest
 
 from alma_cli.core.run import StageDirectory
 from tests.commands.conftest import outcome
+from tests.small_disk import small_disk
 from tests.warm import Warm
 
 STAGE = "folder/runs/tiny/parallel"
@@ -27,13 +28,8 @@ WORDS = ["train", "--stage", "parallel", "--quiet"] + [
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of our own, of 8 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a disk to fill up has to be mounted, which only root may do")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path / "disk", "8m") as disk:
+        yield disk
 
 
 @pytest.fixture(scope="module")

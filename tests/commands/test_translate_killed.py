@@ -6,13 +6,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.small_disk import small_disk
 from tests.warm import Fork, Warm, wait_until_ended
 
 LINES = [f"Hund {number} und Katze {number * 7}" for number in range(490)] + ["Hund 1 und Katze 7", ""] * 5
@@ -141,13 +141,8 @@ def test_without_resuming_all_is_translated_again(warm: Warm, folder: Path) -> N
 @pytest.fixture
 def disk(folder: Path) -> Iterator[Path]:
     """A small disk of our own below the folder, for the journals."""
-    disk = folder / "journals"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a disk to fill up has to be mounted, which only root may do")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(folder / "journals", "1m") as disk:
+        yield disk
 
 
 def fill_up(disk: Path, *, leave: int) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.data.conftest import random_sentences, sentences, write_tsv
+from tests.small_disk import small_disk
 from tests.typed import finish, start, typed
 
 RECIPE = """
@@ -246,13 +247,8 @@ def test_ctrl_c_once_or_twice_is_one_line_and_leaves_no_trace(
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of our own, of 8 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a disk to fill up has to be mounted, which only root may do")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # what was compared with is still mapped into memory
+    with small_disk(tmp_path / "disk", "8m", lazily=True) as disk:
+        yield disk
 
 
 def fill_up(disk: Path, *, leave: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from alma_cli.decoding.journal import Journal, Kept, key_of
+from tests.small_disk import small_disk
 from tests.typed import REPOSITORY
 
 DOG = Kept("dog", 3, reached_limit=False, source_cut=False)
@@ -138,13 +139,8 @@ def test_a_killed_writer_loses_nothing_that_it_had_added(tmp_path: Path) -> None
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of our own, of 16 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("a disk to fill up has to be mounted, which only root may do")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+    with small_disk(tmp_path / "disk", "16k") as disk:
+        yield disk
 
 
 def test_a_full_disk_names_the_file_and_keeps_what_was_before(disk: Path) -> None:
