@@ -227,7 +227,7 @@ def _states(causal_lm: Any, batch: Batch, calls: _Calls | None) -> Tensor:
     batch = batch.to(next(causal_lm.parameters()).device)
     told = {} if batch.rows is None else {"calls": calls}
     outputs = decoder_of(causal_lm)(**batch.model_inputs(), use_cache=False, **told)
-    states: Tensor = outputs.last_hidden_state.flatten(0, 1)[batch.predicting]
+    states: Tensor = outputs.last_hidden_state.flatten(0, 1).index_select(0, batch.predicting)
     return states
 
 

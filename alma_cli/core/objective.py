@@ -61,7 +61,8 @@ def labelled_logits(model: PreTrainedModel, batch: Batch) -> Tensor:
 
 def _labelled_states(causal_lm: Any, batch: Batch) -> Tensor:
     outputs = decoder_of(causal_lm)(**batch.model_inputs(), use_cache=False)
-    states: Tensor = outputs.last_hidden_state.flatten(0, 1)[batch.predicting]
+    # Not [...], whose gradient the threads of a CPU add in the order in which they come: no run would repeat another.
+    states: Tensor = outputs.last_hidden_state.flatten(0, 1).index_select(0, batch.predicting)
     return states
 
 

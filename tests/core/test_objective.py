@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from alma_cli.core import objective
+from alma_cli.core.attention import choose_layout
 from alma_cli.core.batch import Layout, flattened, padded
+from alma_cli.core.examples import TokenizedExample
 from alma_cli.core.kernels import use_kernels
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from tests.core.architectures import (
@@ -150,3 +152,18 @@ def test_model_and_objective_are_one_module(layout: Layout) -> None:
 
     assert loss_of(layout(EXAMPLES)).item() == LABELS
     assert {name.split(".")[0] for name, _ in loss_of.named_parameters()} == {"model"}
+
+
+def test_gradients_repeat_to_the_bit_with_several_threads() -> None:
+    # Where examples begin alike, many labels are predicted by the same row: its gradients are summed in one order.
+    batch = flattened([TokenizedExample((1, 2, 3, 4, last), 1) for last in range(5, V)] * 100)
+    model = LLAMA()
+    choose_layout(model)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        first, *others = [gradients(model, negative_log_likelihood(model, batch)) for _ in range(20)]
+    finally:
+        torch.set_num_threads(before)
+
+    assert all(torch.equal(other[name], first[name]) for other in others for name in first)
