@@ -60,8 +60,8 @@ def mean_score(hypotheses: Sequence[str], examples: Sequence[Example], metric: M
     scores = []
     for direction, indices in _indices_by_direction(examples).items():
         references = [examples[index].target for index in indices]
-        (measurement,) = measure(metric, [[hypotheses[index] for index in indices]], references, direction.target)
-        scores.append(measurement.score)
+        (measured,) = measure(metric, [[hypotheses[index] for index in indices]], [references], direction.target)
+        scores.append(measured.score)
     return sum(scores) / len(scores)
 
 

@@ -42,9 +42,11 @@ def parse_metrics(text: str) -> tuple[Metric, ...]:
 
 
 def measure(
-    metric: Metric, systems: Iterable[Sequence[str]], references: Sequence[str], target: str
+    metric: Metric, systems: Iterable[Sequence[str]], references: Sequence[Sequence[str]], target: str
 ) -> Iterator[Measurement]:
     """One metric for each system's hypotheses; the references, half of the work in chrF, are analysed once.
+
+    `references` is one or several sets of them, (sets, segments), which count as sacreBLEU's do.
 
     Raises MachineError where a Japanese or Korean BLEU lacks its tokeniser's package.
     """
@@ -53,7 +55,7 @@ def measure(
     of_segment = BLEU(effective_order=True) if metric == "bleu" else scorer
     signature = str(scorer.get_signature())
     for hypotheses in systems:
-        assert len(hypotheses) == len(references) > 0, f"{len(hypotheses)=} {len(references)=}"
+        assert {len(hypotheses)} == set(map(len, references)) != {0}, f"{len(hypotheses)=} {[*map(len, references)]=}"
         # sacreBLEU's own significance tests start from these two private methods; corpus_score() is their composition.
         statistics = scorer._extract_corpus_statistics(hypotheses, None)
         yield Measurement(
@@ -65,15 +67,15 @@ def measure(
         )
 
 
-def _scorer(metric: Metric, target: str, references: Sequence[str]) -> SacreBleuMetric:
+def _scorer(metric: Metric, target: str, references: Sequence[Sequence[str]]) -> SacreBleuMetric:
     if metric == "chrf":
-        return CHRF(references=[references])
+        return CHRF(references=references)
     if metric == "ter":
-        return TER(references=[references])
+        return TER(references=references)
     tokenizer = language(target).sacrebleu_tokenizer
     try:
         # force: only silences a log line about input that looks tokenised.
-        return BLEU(tokenize=tokenizer, force=True, references=[references])
+        return BLEU(tokenize=tokenizer, force=True, references=references)
     except (RuntimeError, ImportError):
         hint = f'pip install "sacrebleu[{target}]", or use chrf'
         raise MachineError(f"BLEU in '{target}' needs the tokeniser {tokenizer}", hint=hint) from None

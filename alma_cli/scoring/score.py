@@ -77,14 +77,14 @@ class _Job:
 
     positions: tuple[int, ...]
     systems: tuple[tuple[str, ...], ...]
-    references: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]
     target: str
     metrics: tuple[Metric, ...]
 
 
 def _jobs(sets: Sequence[TranslationSet], metrics: Sequence[Metric], cores: int) -> list[_Job]:
     """Sets with the same references together, so that these are analysed once, unless that leaves cores idle."""
-    groups: dict[tuple[Direction, tuple[str, ...]], list[int]] = {}
+    groups: dict[tuple[Direction, tuple[tuple[str, ...], ...]], list[int]] = {}
     for position, one in enumerate(sets):
         groups.setdefault((one.direction, one.references), []).append(position)
     together = [tuple(positions) for positions in groups.values()]
@@ -123,12 +123,12 @@ def _row(one: TranslationSet, measurement: Measurement) -> ScoreRow:
 
 def _segments(sets: Sequence[TranslationSet], measured: Sequence[Sequence[Measurement]]) -> Iterator[DirectionSegments]:
     """The sets of each direction together, as long as they have the same references; others stand for themselves."""
-    groups: dict[tuple[Direction, tuple[str, ...]], list[int]] = {}
+    groups: dict[tuple[Direction, tuple[tuple[str, ...], ...]], list[int]] = {}
     for position, one in enumerate(sets):
         groups.setdefault((one.direction, one.references), []).append(position)
     for (direction, references), positions in groups.items():
         outputs = tuple(_output(sets[position], measured[position]) for position in positions)
-        yield DirectionSegments(str(direction), sets[positions[0]].sources, (references,), outputs)
+        yield DirectionSegments(str(direction), sets[positions[0]].sources, references, outputs)
 
 
 def _output(one: TranslationSet, measurements: Sequence[Measurement]) -> SystemOutput:

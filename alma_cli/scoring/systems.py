@@ -29,12 +29,12 @@ from alma_cli.scoring.lines import read_lines, require_same_count
 
 @dataclass(frozen=True)
 class TranslationSet:
-    """One system's output in one direction, line by line beside its references."""
+    """One system's output in one direction, line by line beside its references: one or several sets of them."""
 
     system: str
     direction: Direction
     hypotheses: tuple[str, ...]
-    references: tuple[str, ...]
+    references: tuple[tuple[str, ...], ...]  # (sets, segments)
     sources: tuple[str, ...] | None = None
 
 
@@ -72,7 +72,7 @@ def find_translations(
                 test_set = f"the test set of {direction}"
                 hint = "the data has changed since: run `alma translate --no-resume`"
                 require_same_count(f"'{path}'", len(hypotheses), test_set, len(targets), hint=hint)
-                sets.append(TranslationSet(system.name, direction, hypotheses, targets, sources[direction]))
+                sets.append(TranslationSet(system.name, direction, hypotheses, (targets,), sources[direction]))
     if not sets:
         wanted = ", ".join(map(str, references))
         raise InputError(f"no translations of {wanted} in '{translations}'", hint="run `alma translate` first")
@@ -191,7 +191,7 @@ def _pair(outputs: list[_Output], reference: Path, source_text: Path | None, not
             warnings.append(f"'{source_text}' has no source of {output.direction}")
         if source:
             _require_same_count(source, len(read(source)), target, len(references), hint)
-        sets.append(TranslationSet(name, output.direction, hypotheses, references, read(source) if source else None))
+        sets.append(TranslationSet(name, output.direction, hypotheses, (references,), read(source) if source else None))
     if not sets:
         hint = warnings[0] if warnings else "give the systems' files or directories beside the reference set"
         raise InputError("there is nothing to score", hint=hint)

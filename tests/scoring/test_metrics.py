@@ -36,15 +36,25 @@ def test_corpus_scores_and_signatures_are_those_of_sacrebleu(
     metric: Metric, target: str, texts: tuple[list[str], list[str]], own: SacreBleuMetric
 ) -> None:
     hypotheses, references = texts
-    (measured,) = measure(metric, [hypotheses], references, target)
+    (measured,) = measure(metric, [hypotheses], [references], target)
     assert measured.score == own.corpus_score(hypotheses, [references]).score
     assert measured.signature == str(own.get_signature())
+
+
+@pytest.mark.parametrize(("metric", "own"), [("bleu", BLEU()), ("chrf", CHRF()), ("ter", TER())])
+def test_several_references_count_as_sacrebleu_has_them(metric: Metric, own: SacreBleuMetric) -> None:
+    hypotheses, references = GERMAN
+    others = ["Der Hund beißt den Mann.", "Gut ist das.", "", "Jawohl"]
+    (measured,) = measure(metric, [hypotheses], [references, others], "de")
+    assert measured.score == own.corpus_score(hypotheses, [references, others]).score
+    assert measured.signature == str(own.get_signature())
+    assert "nrefs:2" in measured.signature
 
 
 @pytest.mark.parametrize(("metric", "own"), [("bleu", BLEU(effective_order=True)), ("chrf", CHRF()), ("ter", TER())])
 def test_segment_scores_are_those_of_sacrebleu(metric: Metric, own: SacreBleuMetric) -> None:
     hypotheses, references = GERMAN
-    (measured,) = measure(metric, [hypotheses], references, "de")
+    (measured,) = measure(metric, [hypotheses], [references], "de")
     expected = [own.sentence_score(h, [r]).score for h, r in zip(hypotheses, references, strict=True)]
     assert list(measured.segment_scores) == expected
 
@@ -53,8 +63,11 @@ def test_segment_scores_are_those_of_sacrebleu(metric: Metric, own: SacreBleuMet
 def test_systems_measured_together_score_as_they_do_alone(metric: Metric) -> None:
     hypotheses, references = GERMAN
     other = [*reversed(references)]
-    together = list(measure(metric, [hypotheses, other], references, "de"))
-    assert together == [*measure(metric, [hypotheses], references, "de"), *measure(metric, [other], references, "de")]
+    together = list(measure(metric, [hypotheses, other], [references], "de"))
+    assert together == [
+        *measure(metric, [hypotheses], [references], "de"),
+        *measure(metric, [other], [references], "de"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -82,4 +95,4 @@ def test_japanese_bleu_without_its_tokeniser_says_what_to_install() -> None:
     with pytest.raises(
         MachineError, match=r"BLEU in 'ja' needs the tokeniser ja-mecab \(pip install \"sacrebleu\[ja\]"
     ):
-        next(measure("bleu", [["はい"]], ["はい"], "ja"))
+        next(measure("bleu", [["はい"]], [["はい"]], "ja"))

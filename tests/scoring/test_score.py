@@ -52,7 +52,7 @@ def test_all_published_systems_have_their_published_scores_and_averages(shared_d
 def test_processes_give_the_scores_of_one_process_in_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
     references = ("a b c d e", "f g h i j")
     sets = [
-        TranslationSet(system, direction, hypotheses, references)
+        TranslationSet(system, direction, hypotheses, (references,))
         for system, hypotheses in (("good", references), ("bad", ("a b", "x")))
         for direction in (DE_EN, EN_DE)
     ]
@@ -69,13 +69,13 @@ def test_processes_give_the_scores_of_one_process_in_the_same_order(monkeypatch:
 
 
 def test_empty_translations_are_flagged_with_their_lines() -> None:
-    one = TranslationSet("s", DE_EN, ("fine", "", " \t", "fine"), ("a", "b", "c", "d"))
+    one = TranslationSet("s", DE_EN, ("fine", "", " \t", "fine"), (("a", "b", "c", "d"),))
     (flag,) = score_sets([one], ("chrf",)).report.flags
     assert (flag.system, flag.direction, flag.flag, flag.count, flag.lines) == ("s", "de-en", "empty", 2, (2, 3))
 
 
 def test_the_json_form_is_stable() -> None:
-    one = TranslationSet("s", DE_EN, ("the same", ""), ("the same", "x"))
+    one = TranslationSet("s", DE_EN, ("the same", ""), (("the same", "x"),))
     assert score_sets([one], ("ter",)).report.as_json() == {
         "version": 1,
         "rows": [
