@@ -19,6 +19,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from alma_cli.core.model import causal_lm_of
 
+_CPU = torch.device("cpu")
+
 
 def use_kernels(model: Any, *, device: torch.device | None = None) -> list[str]:
     """Replace what can be replaced in the model, and name it: `lora`, and on a CPU `norm` and `gated unit`.
@@ -41,6 +43,17 @@ def use_kernels(model: Any, *, device: torch.device | None = None) -> list[str]:
                 module.forward = unit
                 used.add("gated unit")
     return sorted(used)
+
+
+def order_for_few_rows(model: Any) -> None:
+    """Keep the weights of a CPU's fp32 linear layers transposed in memory; the model stays the same otherwise.
+
+    A step of decoding has few rows. With weights as they are loaded, (O, I), a product of 8 to 32 rows reached a tenth
+    to a third of the speed of one of 80 rows on two cores; in the order (I, O) all of them came near it.
+    """
+    for module in model.modules():
+        if type(module) is torch.nn.Linear and module.weight.dtype == torch.float32 and module.weight.device == _CPU:
+            module.weight.data = module.weight.data.t().contiguous().t()
 
 
 # --- LoRA -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from alma_cli.core.examples import TextFormat, prompt_ids
+from alma_cli.core.kernels import order_for_few_rows, use_kernels
 from alma_cli.core.languages import Direction
 from alma_cli.core.model import (
     config_of,
@@ -101,6 +102,8 @@ class Translator:
         text_format = text_format_of(files, tokenizer, style)
         if settings.engine == "native":
             model = _model(files, settings)
+            use_kernels(model)
+            order_for_few_rows(model)
             return cls.of_model(model, tokenizer, text_format, settings, name=files.name)
         engine: Engine
         if settings.engine == "ctranslate2":

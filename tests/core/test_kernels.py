@@ -21,6 +21,7 @@ from alma_cli.core.kernels import (
     _lora_forward,
     _LoraLinear,
     _norm_forward,
+    order_for_few_rows,
     use_kernels,
 )
 from alma_cli.core.model import Precision, add_lora, load_model
@@ -339,3 +340,29 @@ def test_lora_inside_a_gated_unit_gets_pefts_gradients(targets: tuple[str, ...])
     expected = gradients(plain, negative_log_likelihood(plain, batch))
 
     assert_same_gradients(gradients(model, negative_log_likelihood(model, batch)), expected)
+
+
+# --- the order of weights in memory -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [LLAMA, GEMMA3, QWEN2], ids=["tied", "Gemma", "biases"])
+def test_weights_ordered_for_few_rows_are_the_same_weights(make: MakeModel) -> None:
+    model, plain = make(), make()
+
+    order_for_few_rows(model)
+
+    weights = [module.weight for module in model.modules() if type(module) is torch.nn.Linear]
+    assert weights
+    assert all(weight.t().is_contiguous() for weight in weights)
+    for (name, ours), expected in zip(model.named_parameters(), plain.parameters(), strict=True):
+        assert torch.equal(ours, expected), name
+    logits, expected_logits = (one(torch.tensor([[3, 4, 5]])).logits for one in (model, plain))
+    torch.testing.assert_close(logits, expected_logits, rtol=1e-5, atol=1e-5)
+
+
+def test_weights_in_bf16_stay_as_they_are() -> None:
+    model = LLAMA().bfloat16()
+
+    order_for_few_rows(model)
+
+    assert all(parameter.is_contiguous() for parameter in model.parameters())
