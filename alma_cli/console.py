@@ -125,9 +125,21 @@ def scores(report: ScoreReport) -> None:
         [*labels, *(cells[metric] for metric in metrics)] for labels, cells in lines.items()
     ]
     result_table("", ["system", "direction", *map(_metric_name, metrics)], rows, footer=_signatures(report))
-    for flag in report.flags:
+    _flags(report)
+
+
+def _flags(report: ScoreReport) -> None:
+    """How many translations of each system have which flag; empty ones are warned of, since some metrics like them."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for flag in sorted(report.flags, key=lambda flag: -flag.count):
+        found.setdefault((flag.system, flag.direction), []).append(f"{flag.count:,} {flag.flag.replace('_', ' ')}")
+    order = dict.fromkeys((row.system, row.direction) for row in report.rows)
+    if rows := [[*labels, ", ".join(found[labels])] for labels in order if labels in found]:
+        footer = "which lines these are: --html shows them, --json lists the first"
+        result_table("", ["system", "direction", "flagged translations"], rows, footer=footer)
+    for flag in (flag for flag in report.flags if flag.flag == "empty"):
         where = ", ".join(map(str, flag.lines)) + (", ..." if flag.count > len(flag.lines) else "")
-        what = f"{flag.count} {flag.flag} translation" + ("s" if flag.count > 1 else "")
+        what = f"{flag.count} empty translation" + ("s" if flag.count > 1 else "")
         warn(f"{flag.system} {flag.direction}: {what} (line {where})")
 
 

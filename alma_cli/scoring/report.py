@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from alma_cli.core.flags import FlagName
+
 REPORT_VERSION = 1
 LOWER_IS_BETTER = frozenset({"ter"})
 
@@ -40,7 +42,7 @@ class Flag:
 
     system: str
     direction: str
-    flag: Literal["empty"]
+    flag: FlagName
     count: int
     lines: tuple[int, ...]
 

@@ -12,15 +12,15 @@ from pathlib import Path
 from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Metric
+from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
-from alma_cli.scoring.report import Flag, ScoreReport, ScoreRow
+from alma_cli.scoring.report import ScoreReport, ScoreRow
 from alma_cli.scoring.segments import DirectionSegments, SystemOutput
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
 # Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
 _SECONDS_PER_SEGMENT: dict[Metric, float] = {"bleu": 2e-4, "chrf": 5e-4, "ter": 2.5e-3}
 _SECONDS_WORTH_PROCESSES = 3.0
-_MOST_LINES_LISTED = 10
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,15 @@ def score_translations(
     return score_sets(find_translations(translations, examples, directions), metrics)
 
 
-def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> Scored:
-    """The report over `sets`, in their order."""
+def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric], *, flags: bool = True) -> Scored:
+    """The report over `sets`, in their order; `flags`: with what is wrong with the translations."""
     measured = measure_sets(sets, metrics)
+    flagged: Sequence[FlaggedSegments] = flag_sets(sets) if flags else [{} for _ in sets]
     report = ScoreReport(
         rows=tuple(_row(one, measurement) for one, found in zip(sets, measured, strict=True) for measurement in found),
-        flags=tuple(flag for one in sets if (flag := _empty_flag(one))),
+        flags=tuple(listed_flags(sets, flagged)),
     )
-    return Scored(report, tuple(_segments(sets, measured)))
+    return Scored(report, tuple(_segments(sets, measured, flagged)))
 
 
 def measure_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> list[tuple[Measurement, ...]]:
@@ -121,27 +122,20 @@ def _row(one: TranslationSet, measurement: Measurement) -> ScoreRow:
     )
 
 
-def _segments(sets: Sequence[TranslationSet], measured: Sequence[Sequence[Measurement]]) -> Iterator[DirectionSegments]:
+def _segments(
+    sets: Sequence[TranslationSet],
+    measured: Sequence[Sequence[Measurement]],
+    flagged: Sequence[FlaggedSegments],
+) -> Iterator[DirectionSegments]:
     """The sets of each direction together, as long as they have the same references; others stand for themselves."""
     groups: dict[tuple[Direction, tuple[tuple[str, ...], ...]], list[int]] = {}
     for position, one in enumerate(sets):
         groups.setdefault((one.direction, one.references), []).append(position)
     for (direction, references), positions in groups.items():
-        outputs = tuple(_output(sets[position], measured[position]) for position in positions)
+        outputs = tuple(_output(sets[position], measured[position], flagged[position]) for position in positions)
         yield DirectionSegments(str(direction), sets[positions[0]].sources, references, outputs)
 
 
-def _output(one: TranslationSet, measurements: Sequence[Measurement]) -> SystemOutput:
+def _output(one: TranslationSet, measurements: Sequence[Measurement], flagged: FlaggedSegments) -> SystemOutput:
     scores: dict[str, Sequence[float]] = {one.metric: one.segment_scores for one in measurements}
-    return SystemOutput(one.system, one.hypotheses, scores, {"empty": _empty_lines(one)})
-
-
-def _empty_lines(one: TranslationSet) -> list[int]:
-    return [line for line, text in enumerate(one.hypotheses) if not text.strip()]
-
-
-def _empty_flag(one: TranslationSet) -> Flag | None:
-    lines = [line + 1 for line in _empty_lines(one)]
-    if not lines:
-        return None
-    return Flag(one.system, str(one.direction), "empty", len(lines), tuple(lines[:_MOST_LINES_LISTED]))
+    return SystemOutput(one.system, one.hypotheses, scores, {name: list(lines) for name, lines in flagged.items()})
