@@ -1,19 +1,21 @@
-"""BLEU, chrF2 and TER of a corpus and of each segment, by sacreBLEU, with the signatures that make them comparable."""
+"""BLEU, chrF and TER of a corpus and of each segment, as sacreBLEU has them, with the signatures to compare them by."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
+import numpy as np
 from sacrebleu.metrics.base import Metric as SacreBleuMetric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
-from sacrebleu.metrics.ter import TER
 
 from alma_cli.core.languages import language
 from alma_cli.core.recipe import Metric
 from alma_cli.errors import MachineError, UsageError, nearest
+from alma_cli.scoring.corpus_scores import Array, corpus_scores, segment_scores
+from alma_cli.scoring.counters import Counter, bleu_counter, chrf_counter, ter_counter
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
@@ -26,7 +28,7 @@ class Measurement:
     score: float
     signature: str
     segment_scores: tuple[float, ...]  # (segments,)
-    statistics: tuple[tuple[float, ...], ...]  # (segments, what the corpus score sums): resampling needs no re-scoring
+    statistics: Array = field(compare=False)  # (segments, what the corpus score sums) float64, to be resampled
 
 
 def parse_metrics(text: str) -> tuple[Metric, ...]:
@@ -50,32 +52,37 @@ def measure(
 
     Raises MachineError where a Japanese or Korean BLEU lacks its tokeniser's package.
     """
-    scorer = _scorer(metric, target, references)
-    # The sum over a corpus of short segments needs four-gram matches; one segment alone may have none.
-    of_segment = BLEU(effective_order=True) if metric == "bleu" else scorer
+    scorer, count = _scorer(metric, target, references)
     signature = str(scorer.get_signature())
     for hypotheses in systems:
         assert {len(hypotheses)} == set(map(len, references)) != {0}, f"{len(hypotheses)=} {[*map(len, references)]=}"
-        # sacreBLEU's own significance tests start from these two private methods; corpus_score() is their composition.
-        statistics = scorer._extract_corpus_statistics(hypotheses, None)
+        statistics = count(hypotheses).astype(np.float64)
         yield Measurement(
             metric=metric,
-            score=scorer._aggregate_and_compute(statistics).score,
+            score=float(corpus_scores(metric, statistics.sum(axis=0)[None])[0]),
             signature=signature,
-            segment_scores=tuple(of_segment._aggregate_and_compute([row]).score for row in statistics),
-            statistics=tuple(tuple(row) for row in statistics),
+            segment_scores=tuple(segment_scores(metric, statistics)),
+            statistics=statistics,
         )
 
 
-def _scorer(metric: Metric, target: str, references: Sequence[Sequence[str]]) -> SacreBleuMetric:
-    if metric == "chrf":
-        return CHRF(references=references)
+def _scorer(metric: Metric, target: str, references: Sequence[Sequence[str]]) -> tuple[SacreBleuMetric, Counter]:
+    """What signs the scores, and what counts for them."""
     if metric == "ter":
-        return TER(references=references)
-    tokenizer = language(target).sacrebleu_tokenizer
+        return ter_counter(references)
+    if metric == "bleu":
+        bleu = _bleu(language(target).sacrebleu_tokenizer, target)
+        bleu.num_refs = len(references)  # for the signature; sacreBLEU itself sets it where it reads references
+        return bleu, bleu_counter(bleu, references)
+    chrf = CHRF()
+    chrf.num_refs = len(references)
+    return chrf, chrf_counter(chrf, references)
+
+
+def _bleu(tokenizer: str, target: str) -> BLEU:
     try:
         # force: only silences a log line about input that looks tokenised.
-        return BLEU(tokenize=tokenizer, force=True, references=references)
+        return BLEU(tokenize=tokenizer, force=True)
     except (RuntimeError, ImportError):
         hint = f'pip install "sacrebleu[{target}]", or use chrf'
         raise MachineError(f"BLEU in '{target}' needs the tokeniser {tokenizer}", hint=hint) from None

@@ -6,21 +6,32 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Metric
+from alma_cli.errors import UsageError, nearest
 from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
 from alma_cli.scoring.report import ScoreReport, ScoreRow
 from alma_cli.scoring.segments import DirectionSegments, SystemOutput
+from alma_cli.scoring.significance import Resampling, Significance, significance
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
 # Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
-_SECONDS_PER_SEGMENT: dict[Metric, float] = {"bleu": 2e-4, "chrf": 5e-4, "ter": 2.5e-3}
+_SECONDS_PER_SEGMENT: dict[Metric, float] = {"bleu": 2e-4, "chrf": 1e-4, "ter": 2.5e-3}
 _SECONDS_WORTH_PROCESSES = 3.0
+_TestSet = tuple[Direction, tuple[tuple[str, ...], ...]]  # a direction and its sets of references
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How systems are compared, and with which of them; None: with the first."""
+
+    resampling: Resampling
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,21 +43,42 @@ class Scored:
 
 
 def score_translations(
-    translations: Path, examples: Sequence[Example], metrics: Sequence[Metric], directions: Sequence[Direction] = ()
+    translations: Path,
+    examples: Sequence[Example],
+    metrics: Sequence[Metric],
+    directions: Sequence[Direction] = (),
+    *,
+    comparison: Comparison | None = None,
 ) -> Scored:
     """The scores of every `<translations>/<system>/<direction>.txt` against the prepared test examples.
 
     `directions` restricts and orders; empty: all that the examples have. Raises InputError where nothing fits.
     """
-    return score_sets(find_translations(translations, examples, directions), metrics)
+    return score_sets(find_translations(translations, examples, directions), metrics, comparison=comparison)
 
 
-def score_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric], *, flags: bool = True) -> Scored:
-    """The report over `sets`, in their order; `flags`: with what is wrong with the translations."""
+def score_sets(
+    sets: Sequence[TranslationSet],
+    metrics: Sequence[Metric],
+    *,
+    comparison: Comparison | None = None,
+    flags: bool = True,
+) -> Scored:
+    """The report over `sets`, in their order; `flags`: with what is wrong with the translations.
+
+    Without `comparison` it has no intervals and p-values.
+
+    Raises UsageError where no system has the baseline's name.
+    """
+    baseline = _baseline(sets, comparison.baseline if comparison else None)
     measured = measure_sets(sets, metrics)
+    rows = [[_row(one, measurement) for measurement in found] for one, found in zip(sets, measured, strict=True)]
+    if comparison:
+        rows = _compared(sets, measured, rows, comparison.resampling, baseline)
     flagged: Sequence[FlaggedSegments] = flag_sets(sets) if flags else [{} for _ in sets]
     report = ScoreReport(
-        rows=tuple(_row(one, measurement) for one, found in zip(sets, measured, strict=True) for measurement in found),
+        rows=tuple(row for of_set in rows for row in of_set),
+        significance=comparison.resampling.with_baseline(baseline) if comparison else None,
         flags=tuple(listed_flags(sets, flagged)),
     )
     return Scored(report, tuple(_segments(sets, measured, flagged)))
@@ -85,10 +117,7 @@ class _Job:
 
 def _jobs(sets: Sequence[TranslationSet], metrics: Sequence[Metric], cores: int) -> list[_Job]:
     """Sets with the same references together, so that these are analysed once, unless that leaves cores idle."""
-    groups: dict[tuple[Direction, tuple[tuple[str, ...], ...]], list[int]] = {}
-    for position, one in enumerate(sets):
-        groups.setdefault((one.direction, one.references), []).append(position)
-    together = [tuple(positions) for positions in groups.values()]
+    together = [tuple(positions) for positions in _groups(sets).values()]
     if len(together) < cores:
         together = [(position,) for position in range(len(sets))]
     return [
@@ -122,16 +151,53 @@ def _row(one: TranslationSet, measurement: Measurement) -> ScoreRow:
     )
 
 
+def _baseline(sets: Sequence[TranslationSet], name: str | None) -> str:
+    """The system that the others are compared with: the first, unless named."""
+    systems = list(dict.fromkeys(one.system for one in sets))
+    if name is None:
+        return systems[0]
+    if name not in systems:
+        raise UsageError(f"no system is named '{name}'", hint=nearest(name, systems))
+    return name
+
+
+def _compared(
+    sets: Sequence[TranslationSet],
+    measured: Sequence[Sequence[Measurement]],
+    rows: Sequence[Sequence[ScoreRow]],
+    resampling: Resampling,
+    baseline: str,
+) -> list[list[ScoreRow]]:
+    """The rows with intervals, and p-values against the baseline where this has the same segments."""
+    compared: list[list[ScoreRow]] = [[] for _ in sets]
+    for positions in _groups(sets).values():
+        systems = [{one.metric: one.statistics for one in measured[position]} for position in positions]
+        first = next((n for n, position in enumerate(positions) if sets[position].system == baseline), None)
+        for position, found in zip(positions, significance(systems, resampling, first), strict=True):
+            compared[position] = [_with_significance(row, found[row.metric], resampling) for row in rows[position]]
+    return compared
+
+
+def _with_significance(row: ScoreRow, found: Significance, resampling: Resampling) -> ScoreRow:
+    signature = resampling.signature(row.signature)
+    return replace(row, low=found.low, high=found.high, p_value=found.p_value, signature=signature)
+
+
+def _groups(sets: Sequence[TranslationSet]) -> dict[_TestSet, list[int]]:
+    """Positions of the sets of each direction together, as long as they have the same references."""
+    groups: dict[_TestSet, list[int]] = {}
+    for position, one in enumerate(sets):
+        groups.setdefault((one.direction, one.references), []).append(position)
+    return groups
+
+
 def _segments(
     sets: Sequence[TranslationSet],
     measured: Sequence[Sequence[Measurement]],
     flagged: Sequence[FlaggedSegments],
 ) -> Iterator[DirectionSegments]:
-    """The sets of each direction together, as long as they have the same references; others stand for themselves."""
-    groups: dict[tuple[Direction, tuple[tuple[str, ...], ...]], list[int]] = {}
-    for position, one in enumerate(sets):
-        groups.setdefault((one.direction, one.references), []).append(position)
-    for (direction, references), positions in groups.items():
+    """The sets of each direction together; sets with other references stand for themselves."""
+    for (direction, references), positions in _groups(sets).items():
         outputs = tuple(_output(sets[position], measured[position], flagged[position]) for position in positions)
         yield DirectionSegments(str(direction), sets[positions[0]].sources, references, outputs)
 

@@ -59,12 +59,8 @@ _CONTENTS = (
 def _subtitle(report: ScoreReport) -> str:
     metrics = dict.fromkeys(metric_name(row.metric) for row in report.rows)
     tested = any(row.p_value is not None for row in report.rows)
-    first = f", compared with {report.rows[0].system}" if tested and len(_systems(report)) > 1 else ""
+    first = f", compared with {report.baseline}" if tested and len(report.systems) > 1 else ""
     return " · ".join(metrics) + first
-
-
-def _systems(report: ScoreReport) -> list[str]:
-    return list(dict.fromkeys(row.system for row in report.rows))
 
 
 def _figures(report: ScoreReport, segments: Sequence[DirectionSegments]) -> list[Figure]:
@@ -74,7 +70,7 @@ def _figures(report: ScoreReport, segments: Sequence[DirectionSegments]) -> list
     translations = sum(len(output.hypotheses) for output in outputs)
     few = ", ".join(list(directions)[:_DIRECTIONS_NAMED]) + (" …" if len(directions) > _DIRECTIONS_NAMED else "")
     return [
-        ("Systems", f"{len(_systems(report)):,}", f"the first: {report.rows[0].system}"),
+        ("Systems", f"{len(report.systems):,}", f"the first: {report.rows[0].system}"),
         ("Directions", f"{len(directions):,}", few),
         ("Segments", f"{sum(directions.values()):,}", "in all directions"),
         ("Flagged", f"{flagged:,}", f"of {translations:,} translations"),
@@ -163,7 +159,7 @@ def _about(report: ScoreReport, segments: Sequence[DirectionSegments]) -> dict[s
     metrics = dict.fromkeys(metric for one in segments for output in one.outputs for metric in output.scores)
     return {
         "directions": [one.direction for one in segments],
-        "systems": _systems(report),
+        "systems": report.systems,
         "metrics": [[metric, metric_name(metric), metric in LOWER_IS_BETTER] for metric in metrics],
         "flags": [
             {output.system: {flag: len(lines) for flag, lines in output.flags.items()} for output in one.outputs}

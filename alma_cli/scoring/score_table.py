@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from html import escape
 
 from alma_cli.core.page import foreign_text
-from alma_cli.scoring.report import AVERAGE_KINDS, LOWER_IS_BETTER, AverageKind, ScoreReport, ScoreRow, average_kind
+from alma_cli.scoring.report import (
+    AVERAGE_KINDS,
+    LOWER_IS_BETTER,
+    NOTICED,
+    AverageKind,
+    Difference,
+    ScoreReport,
+    ScoreRow,
+    average_kind,
+)
 
 METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
 _GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
-# Smaller differences agree with people less than 80% of the time (Kocmi et al. 2024, arXiv 2401.06760).
-_NOTICED = {"bleu": 2.3, "comet": 0.56}
-_SIGNIFICANT = 0.05
 
 _LEGEND = """\
 <ul class="legend">
@@ -50,7 +56,7 @@ class _Column:
 
 def score_tables(report: ScoreReport) -> str:
     """A table a metric, each a panel that the script shows by its tab; without a script, and on paper, all of them."""
-    metrics = list(dict.fromkeys(row.metric for row in report.rows))
+    metrics = report.metrics
     tabs = "".join(
         f'<button type="button" role="tab" id="tab-{n}" aria-controls="metric-{n}" aria-selected="false">'
         f"{escape(metric_name(metric))}</button>"
@@ -71,17 +77,16 @@ def score_text(score: float) -> str:
 
 
 def _panel(report: ScoreReport, metric: str, number: int) -> str:
-    systems = list(dict.fromkeys(row.system for row in report.rows))
     columns = _columns(report, metric)
     name = metric_name(metric)
     lower = '<p class="about">Lower is better.</p>\n' if metric in LOWER_IS_BETTER else ""
-    rows = "".join(_row(system, metric, columns, baseline=systems[0]) for system in systems)
+    rows = "".join(_row(system, metric, columns, report) for system in report.systems)
     return (
         f'<div class="metric" role="tabpanel" id="metric-{number}" aria-labelledby="tab-{number}">'
         f"<h3>{escape(name)}</h3>\n{lower}"
         f'<div class="wide" role="region" aria-label="{escape(name)} of all systems" tabindex="0">'
         f'<table class="scores">{_head(columns)}<tbody>{rows}</tbody></table></div>\n'
-        f"{_legend(metric, systems, columns)}</div>\n"
+        f"{_legend(metric, report.baseline, columns)}</div>\n"
     )
 
 
@@ -122,15 +127,15 @@ def _column_class(columns: Sequence[_Column], number: int) -> str:
     return f' class="{" ".join(names)}"' if names else ""
 
 
-def _row(system: str, metric: str, columns: Sequence[_Column], *, baseline: str) -> str:
+def _row(system: str, metric: str, columns: Sequence[_Column], report: ScoreReport) -> str:
     cells = "".join(
-        f"<td{_column_class(columns, n)}>{_cell(system, metric, column, baseline)}</td>"
+        f"<td{_column_class(columns, n)}>{_cell(system, metric, column, report)}</td>"
         for n, column in enumerate(columns)
     )
     return f'<tr><th scope="row">{foreign_text(system)}</th>{cells}</tr>'
 
 
-def _cell(system: str, metric: str, column: _Column, baseline: str) -> str:
+def _cell(system: str, metric: str, column: _Column, report: ScoreReport) -> str:
     values = column.values
     if system not in values:
         return '<span class="none">&ndash;</span>'
@@ -140,22 +145,21 @@ def _cell(system: str, metric: str, column: _Column, baseline: str) -> str:
     row = column.cells.get(system)
     if row is None:
         return f'<span class="value">{number}<sup></sup></span>'
-    return f'<span class="value">{number}{_mark(row, column.cells.get(baseline))}</span>{_interval(row, column)}'
+    return f'<span class="value">{number}{_mark(report.difference(row))}</span>{_interval(row, column)}'
 
 
-def _mark(row: ScoreRow, baseline: ScoreRow | None) -> str:
+def _mark(difference: Difference | None) -> str:
     """Filled: significant and noticed by people; hollow: significant only. Its title has the numbers."""
-    if row.p_value is None or baseline is None or baseline is row:
+    if difference is None:
         return "<sup></sup>"
-    difference = row.score - baseline.score
-    title = f"{difference:+.2f}, p = {row.p_value:.3f}"
-    if row.p_value >= _SIGNIFICANT:
+    title = f"{difference.points:+.2f}, p = {difference.p_value:.3f}"
+    if not difference.significant:
         return f'<sup title="{title}"></sup>'
-    better = (difference < 0) == (row.metric in LOWER_IS_BETTER)
-    hollow = abs(difference) < _NOTICED.get(row.metric, 0)
-    sign = ("△" if hollow else "▲") if better else ("▽" if hollow else "▼")
-    said = f"{'better' if better else 'worse'}, {title}{', less than people notice' if hollow else ''}"
-    return f'<sup class="{"up" if better else "down"}" title="{said}" role="img" aria-label="{said}">{sign}</sup>'
+    hollow = not difference.noticed
+    sign = ("△" if hollow else "▲") if difference.better else ("▽" if hollow else "▼")
+    said = f"{'better' if difference.better else 'worse'}, {title}{', less than people notice' if hollow else ''}"
+    kind = "up" if difference.better else "down"
+    return f'<sup class="{kind}" title="{said}" role="img" aria-label="{said}">{sign}</sup>'
 
 
 def _interval(row: ScoreRow, column: _Column) -> str:
@@ -171,8 +175,8 @@ def _interval(row: ScoreRow, column: _Column) -> str:
     )
 
 
-def _legend(metric: str, systems: Sequence[str], columns: Sequence[_Column]) -> str:
+def _legend(metric: str, baseline: str, columns: Sequence[_Column]) -> str:
     if not any(row.p_value is not None for column in columns for row in column.cells.values()):
         return ""
-    noticed = f" ({_NOTICED[metric]} {metric_name(metric)})" if metric in _NOTICED else ""
-    return _LEGEND.format(baseline=foreign_text(systems[0]), noticed=noticed)
+    noticed = f" ({NOTICED[metric]} {metric_name(metric)})" if metric in NOTICED else ""
+    return _LEGEND.format(baseline=foreign_text(baseline), noticed=noticed)

@@ -78,6 +78,7 @@ def test_the_json_form_is_stable() -> None:
     one = TranslationSet("s", DE_EN, ("the same", ""), (("the same", "x"),))
     assert score_sets([one], ("ter",)).report.as_json() == {
         "version": 1,
+        "significance": None,
         "rows": [
             {
                 "system": "s",
