@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from alma_cli.core.stage import Finished, StageEvent, ValidationReport
     from alma_cli.data.shown import ShownRecord
     from alma_cli.decoding.translator import Translation
-    from alma_cli.scoring.report import ScoreReport
+    from alma_cli.scoring.published import BesidePaper
+    from alma_cli.scoring.report import ScoreReport, ScoreRow
 
 
 class _Screen(Console):
@@ -107,24 +108,26 @@ def result_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str
         _out.print(Text(footer), soft_wrap=True)
 
 
-_METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
+_METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "spbleu": "spBLEU", "ter": "TER"}
 
 
 def scores(report: ScoreReport) -> None:
-    """The command's result as a table of scores: the best system of a direction in bold, averages, signatures below."""
-    metrics = list(dict.fromkeys(row.metric for row in report.rows))
+    """The command's result as a table of scores: the best system of a direction in bold, averages, signatures below.
+
+    A score has half of its 95% interval beside it, and a star where it differs from the baseline's by more than chance.
+    """
     lines: dict[tuple[str, str], dict[str, Text]] = {}
-    for system in dict.fromkeys(row.system for row in report.rows):
+    for system in report.systems:
         for row in (row for row in report.rows if row.system == system):
-            style = "bold" if (row.system, row.direction, row.metric) in report.best else ""
-            lines.setdefault((system, row.direction), {})[row.metric] = Text(f"{row.score:.2f}", style)
+            lines.setdefault((system, row.direction), {})[row.metric] = _score_cell(report, row)
         for average in (average for average in report.averages if average.system == system):
             cell = Text("-" if average.score is None else f"{average.score:.2f}")
             lines.setdefault((system, f"average {average.kind}"), {})[average.metric] = cell
     rows: list[list[str | Text]] = [
-        [*labels, *(cells[metric] for metric in metrics)] for labels, cells in lines.items()
+        [*labels, *(cells.get(metric, Text("-")) for metric in report.metrics)] for labels, cells in lines.items()
     ]
-    result_table("", ["system", "direction", *map(_metric_name, metrics)], rows, footer=_signatures(report))
+    footer = "\n".join([*_comparison_lines(report), _signatures(report)])
+    result_table("", ["system", "direction", *map(_metric_name, report.metrics)], rows, footer=footer)
     _flags(report)
 
 
@@ -141,6 +144,51 @@ def _flags(report: ScoreReport) -> None:
         where = ", ".join(map(str, flag.lines)) + (", ..." if flag.count > len(flag.lines) else "")
         what = f"{flag.count} empty translation" + ("s" if flag.count > 1 else "")
         warn(f"{flag.system} {flag.direction}: {what} (line {where})")
+
+
+def _score_cell(report: ScoreReport, row: ScoreRow) -> Text:
+    best = "bold" if (row.system, row.direction, row.metric) in report.best else ""
+    if row.low is None or row.high is None:
+        return Text(f"{row.score:.2f}", best)
+    difference = report.difference(row)
+    star = "*" if difference and difference.significant else ""
+    return Text.assemble((f"{row.score:5.2f}", best), (f"\u00a0±{(row.high - row.low) / 2:.1f}", "dim"), star)
+
+
+def _comparison_lines(report: ScoreReport) -> Iterator[str]:
+    """What intervals and stars mean, and which of the stars people would not notice."""
+    facts = report.significance
+    if facts is None:
+        return
+    yield "± is half of the 95% interval"
+    differences = [(row, difference) for row in report.rows if (difference := report.difference(row))]
+    if differences:
+        how = f"paired {facts.test}, {facts.resamples:,} resamples, seed {facts.seed}"
+        yield f"* differs from {one_line(facts.baseline)} with p < 0.05 ({how})"
+    small: dict[str, list[str]] = {}
+    for row, difference in differences:
+        if difference.significant and not difference.noticed:
+            small.setdefault(row.metric, []).append(f"{one_line(row.system)} {row.direction} {difference.points:+.2f}")
+    for metric, found in small.items():
+        yield f"less {_metric_name(metric)} than people notice, though significant: {', '.join(found)}"
+
+
+def scores_beside_paper(found: Iterable[BesidePaper], citation: str) -> None:
+    """The command's result as a table: the averages that the paper has, and those measured."""
+    rows = [
+        (
+            one_line(one.system),
+            one.kind,
+            _metric_name(one.metric),
+            f"{one.published:.2f}",
+            "-" if one.measured is None else f"{one.measured:.2f}",
+            "-" if one.difference is None else f"{one.difference:+.2f}",
+            one.published_system,
+        )
+        for one in found
+    ]
+    columns = ("system", "average", "metric", "published", "measured", "difference", "the paper's system")
+    result_table("", columns, rows, footer=f"published: {citation}; means over five directions")
 
 
 def _metric_name(metric: str) -> str:

@@ -18,6 +18,7 @@ from alma_cli.commands.options import (
     work_directory,
 )
 from alma_cli.commands.steps import (
+    comparison_of,
     plan_training,
     prepare_stages,
     run_training,
@@ -60,7 +61,7 @@ def run(
     systems.append(system_of(settings, work, None))
     for system in systems:
         translate_test_sets(settings, work, system, directions, resume=resume)
-    scored = score_work_directory(work, directions, settings.scoring.metrics)
+    scored = score_work_directory(work, directions, settings.scoring.metrics, comparison_of(settings.scoring))
     if as_json:
         console.result_json(scored.report.as_json())
     else:

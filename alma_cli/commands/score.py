@@ -17,14 +17,17 @@ from alma_cli.commands.options import (
     open_recipe,
     work_directory,
 )
-from alma_cli.commands.steps import save_score_page, save_scores, score_work_directory
+from alma_cli.commands.steps import comparison_of, save_score_page, save_scores, score_work_directory
 from alma_cli.commands.translation import translate_if_nothing_is
-from alma_cli.errors import UsageError
+from alma_cli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.recipe import Metric, Recipe
-    from alma_cli.scoring.score import Scored
+    from alma_cli.scoring.report import ScoreReport
+    from alma_cli.scoring.score import Comparison, Scored
+
+_TESTS = ("bootstrap", "randomization", "none")
 
 
 def score(
@@ -48,6 +51,23 @@ def score(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the scores and every segment.")
     ] = None,
+    significance: Annotated[
+        str | None,
+        typer.Option("--significance", metavar="TEST", help="bootstrap, randomization or none; else the recipe's."),
+    ] = None,
+    resamples: Annotated[
+        int | None, typer.Option("--resamples", metavar="N", min=1, help="Resamples, or trials of the randomization.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seeds the resampling.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option("--baseline", metavar="SYSTEM", help="What the others are compared with; else the first."),
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the result as CSV.")] = False,
+    as_latex: Annotated[bool, typer.Option("--latex", help="Print the result as a LaTeX table.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="Print the averages beside those that the paper has for the recipe.")
+    ] = False,
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
@@ -68,31 +88,67 @@ def score(
     """
     from alma_cli.core.languages import Direction
     from alma_cli.scoring.metrics import parse_metrics
+    from alma_cli.scoring.published import require_published
 
     console.be_quiet(quiet)
     only = Direction.parse(direction) if direction else None
     chosen = parse_metrics(metrics) if metrics is not None else None
-    loaded = open_recipe(recipe, overrides)
+    form = _form(json=as_json, csv=as_csv, latex=as_latex, paper=paper)
+    loaded = open_recipe(recipe, overrides, _resampling_values(significance, resamples, seed))
+    if form == "paper":
+        require_published(loaded.recipe.name)
+    comparison = comparison_of(loaded.recipe.scoring, baseline)
+    if baseline and not comparison:
+        raise UsageError("--baseline is for comparing, which is off", hint="leave it out, or use --significance")
     work = work_directory(loaded, out)
     wanted = chosen or loaded.recipe.scoring.metrics
     if hypotheses:
-        scored = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted)
+        scored = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted, comparison)
     elif reference or source_text:
         raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
     else:
         directions = (only,) if only else loaded.recipe.direction_pairs
         translate_if_nothing_is(loaded.recipe, work, directions)
-        scored = score_work_directory(work, directions, wanted)
-    if as_json:
-        console.result_json(scored.report.as_json())
-    else:
-        console.scores(scored.report)
+        scored = score_work_directory(work, directions, wanted, comparison)
+    _print(scored.report, form, loaded.recipe.name)
     if not hypotheses or out:
         file, page = save_scores(scored, work)
         console.done(f"scores are in {file}, the page in {page}")
     if html:
         save_score_page(scored, html, title="Scores")
         console.done(f"the page is {html}")
+
+
+def _form(**wanted: bool) -> str:
+    """Which of the forms is printed; the table, unless told."""
+    chosen = [name for name, is_wanted in wanted.items() if is_wanted]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(f'--{name}' for name in chosen)} together", hint="choose one of them")
+    return chosen[0] if chosen else "table"
+
+
+def _resampling_values(significance: str | None, resamples: int | None, seed: int | None) -> dict[str, str | int]:
+    """The recipe's keys that the options set."""
+    if significance not in (None, *_TESTS):
+        raise UsageError(f"unknown significance test '{significance}'", hint=nearest(significance, _TESTS))
+    values = {"significance": significance, "resamples": resamples, "resampling_seed": seed}
+    return {f"scoring.{key}": value for key, value in values.items() if value is not None}
+
+
+def _print(report: ScoreReport, form: str, recipe: str) -> None:
+    from alma_cli.scoring.published import PAPER, beside_paper
+    from alma_cli.scoring.score_exports import scores_as_csv, scores_as_latex
+
+    if form == "json":
+        console.result_json(report.as_json())
+    elif form == "csv":
+        console.result(scores_as_csv(report).removesuffix("\n"))
+    elif form == "latex":
+        console.result(scores_as_latex(report).removesuffix("\n"))
+    elif form == "paper":
+        console.scores_beside_paper(beside_paper(recipe, report), PAPER)
+    else:
+        console.scores(report)
 
 
 def _score_hypotheses(
@@ -102,6 +158,7 @@ def _score_hypotheses(
     only: Direction | None,
     recipe: Recipe,
     metrics: tuple[Metric, ...],
+    comparison: Comparison | None,
 ) -> Scored:
     from alma_cli.scoring.score import score_sets
     from alma_cli.scoring.systems import find_hypotheses
@@ -117,4 +174,4 @@ def _score_hypotheses(
         console.note(line)
     for line in found.warnings:
         console.warn(line)
-    return score_sets(found.sets, metrics)
+    return score_sets(found.sets, metrics, comparison=comparison)

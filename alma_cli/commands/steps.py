@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from alma_cli.core.languages import Direction
     from alma_cli.core.model_files import ModelFiles
     from alma_cli.core.plan import StagePlan
-    from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, StageName
+    from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, ScoringSettings, StageName
     from alma_cli.core.stage import Finished
     from alma_cli.data.prepare import Engine, PreparedStage
-    from alma_cli.scoring.score import Scored
+    from alma_cli.scoring.score import Comparison, Scored
 
 
 def prepare_stages(
@@ -187,7 +187,20 @@ def run_training(plan: StagePlan, *, resume: bool) -> Finished:
     return finished
 
 
-def score_work_directory(work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...]) -> Scored:
+def comparison_of(settings: ScoringSettings, baseline: str | None = None) -> Comparison | None:
+    """How the systems are compared; None: they are not."""
+    from alma_cli.scoring.score import Comparison
+    from alma_cli.scoring.significance import Resampling
+
+    if settings.significance == "none":
+        return None
+    resampling = Resampling.of(settings.significance, settings.resamples, settings.resampling_seed)
+    return Comparison(resampling, baseline)
+
+
+def score_work_directory(
+    work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...], comparison: Comparison | None
+) -> Scored:
     """Score all of the work directory's translations. Raises InputError where there is no test set."""
     from alma_cli.core.dataset import read_examples, split_path
     from alma_cli.scoring.score import score_translations
@@ -196,7 +209,7 @@ def score_work_directory(work: Path, directions: Sequence[Direction], metrics: t
     examples = read_examples(test_set)
     if not examples:
         raise InputError(f"no test examples in '{test_set}'", hint="run `alma prepare` first")
-    return score_translations(work / "translations", examples, metrics, directions)
+    return score_translations(work / "translations", examples, metrics, directions, comparison=comparison)
 
 
 def save_scores(scored: Scored, work: Path) -> tuple[Path, Path]:

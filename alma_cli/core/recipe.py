@@ -17,7 +17,7 @@ Split = Literal["train", "valid", "test"]
 Format = Literal[
     "auto", "alma", "jsonl", "tsv", "csv", "lines", "tmx", "xliff", "po", "parquet", "text", "oscar", "hub", "sacrebleu"
 ]
-Metric = Literal["bleu", "chrf", "ter"]
+Metric = Literal["bleu", "chrf", "chrf++", "spbleu", "ter"]
 
 STAGES: tuple[StageName, ...] = ("mono", "parallel")
 
@@ -338,6 +338,12 @@ class ScoringSettings(Settings):
 
     metrics: tuple[Metric, ...] = ("bleu", "chrf")
     """Metrics, in the order of the table."""
+    significance: Literal["bootstrap", "randomization", "none"] = "bootstrap"
+    """How systems are compared: by paired bootstrap, by approximate randomization, or not at all, without intervals."""
+    resamples: int | None = Field(default=None, gt=0)
+    """How many resamples or trials; none: 1,000 for the bootstrap, 10,000 for randomization, as sacreBLEU has them."""
+    resampling_seed: int = Field(default=12345, ge=0)
+    """Seeds the resampling; sacreBLEU's own default."""
     comet_model: str = "Unbabel/wmt22-comet-da"
     """What `comet` is: a hub id, or the path of a checkpoint (its folder, or the .ckpt in it). The paper's."""
     cometkiwi_model: str = "Unbabel/wmt22-cometkiwi-da"

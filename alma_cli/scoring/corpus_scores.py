@@ -51,7 +51,8 @@ def _bleu(sums: Array, *, of_segment: bool = False) -> Array:
         precisions[matched, n] = 100.0 * matches[matched, n] / ngrams[matched, n]
         precisions[missed, n] = 100.0 / (smoothing[missed] * ngrams[missed, n])
     # numpy's vectorised logarithm may differ from the C library's in the last bit: Python's is what sacreBLEU uses.
-    rows = zip(precisions.tolist(), orders.tolist(), sums[:, :2].tolist(), matches.any(axis=1).tolist(), strict=True)
+    some = np.asarray(matches.any(axis=1))
+    rows = zip(precisions.tolist(), orders.tolist(), sums[:, :2].tolist(), some.tolist(), strict=True)
     return np.array(
         [_geometric_mean(row[:order], *lengths) if any_match else 0.0 for row, order, lengths, any_match in rows]
     )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from portalocker.exceptions import LockException
 from sacrebleu.metrics.base import Metric as SacreBleuMetric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+from sacrebleu.utils import SACREBLEU_DIR
 
 from alma_cli.core.languages import language
 from alma_cli.core.recipe import Metric
@@ -17,6 +21,7 @@ from alma_cli.errors import MachineError, UsageError, nearest
 from alma_cli.scoring.corpus_scores import Array, corpus_scores, segment_scores
 from alma_cli.scoring.counters import Counter, bleu_counter, chrf_counter, ter_counter
 
+_FLORES_URL = SPM_MODELS["flores200"]["url"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
@@ -70,11 +75,11 @@ def _scorer(metric: Metric, target: str, references: Sequence[Sequence[str]]) ->
     """What signs the scores, and what counts for them."""
     if metric == "ter":
         return ter_counter(references)
-    if metric == "bleu":
-        bleu = _bleu(language(target).sacrebleu_tokenizer, target)
+    if metric in ("bleu", "spbleu"):
+        bleu = _spbleu() if metric == "spbleu" else _bleu(language(target).sacrebleu_tokenizer, target)
         bleu.num_refs = len(references)  # for the signature; sacreBLEU itself sets it where it reads references
         return bleu, bleu_counter(bleu, references)
-    chrf = CHRF()
+    chrf = CHRF(word_order=2 if metric == "chrf++" else 0)
     chrf.num_refs = len(references)
     return chrf, chrf_counter(chrf, references)
 
@@ -86,3 +91,13 @@ def _bleu(tokenizer: str, target: str) -> BLEU:
     except (RuntimeError, ImportError):
         hint = f'pip install "sacrebleu[{target}]", or use chrf'
         raise MachineError(f"BLEU in '{target}' needs the tokeniser {tokenizer}", hint=hint) from None
+
+
+def _spbleu() -> BLEU:
+    """BLEU of FLORES-200's pieces of words, for any language; sacreBLEU downloads their model once."""
+    try:
+        return BLEU(tokenize="flores200", force=True)
+    except (OSError, RuntimeError, LockException) as error:
+        path = Path(SACREBLEU_DIR) / "models" / Path(_FLORES_URL).name
+        hint = f"download {_FLORES_URL} to {path}, or use chrf++"
+        raise MachineError(f"spbleu needs the tokeniser model of FLORES-200: {error}", hint=hint) from None

@@ -13,6 +13,7 @@ from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Metric
 from alma_cli.errors import UsageError, nearest
+from alma_cli.scoring.corpus_scores import Array
 from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
 from alma_cli.scoring.report import ScoreReport, ScoreRow
@@ -21,7 +22,13 @@ from alma_cli.scoring.significance import Resampling, Significance, significance
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
 # Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
-_SECONDS_PER_SEGMENT: dict[Metric, float] = {"bleu": 2e-4, "chrf": 1e-4, "ter": 2.5e-3}
+_SECONDS_PER_SEGMENT: dict[Metric, float] = {
+    "bleu": 2e-4,
+    "chrf": 1e-4,
+    "chrf++": 2e-4,
+    "spbleu": 3e-4,
+    "ter": 2.5e-3,
+}
 _SECONDS_WORTH_PROCESSES = 3.0
 _TestSet = tuple[Direction, tuple[tuple[str, ...], ...]]  # a direction and its sets of references
 
@@ -171,7 +178,9 @@ def _compared(
     """The rows with intervals, and p-values against the baseline where this has the same segments."""
     compared: list[list[ScoreRow]] = [[] for _ in sets]
     for positions in _groups(sets).values():
-        systems = [{one.metric: one.statistics for one in measured[position]} for position in positions]
+        systems: list[dict[str, Array]] = [
+            {one.metric: one.statistics for one in measured[position]} for position in positions
+        ]
         first = next((n for n, position in enumerate(positions) if sets[position].system == baseline), None)
         for position, found in zip(positions, significance(systems, resampling, first), strict=True):
             compared[position] = [_with_significance(row, found[row.metric], resampling) for row in rows[position]]

@@ -18,8 +18,8 @@ from alma_cli.scoring.report import (
     average_kind,
 )
 
-METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "ter": "TER"}
-_GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
+METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "spbleu": "spBLEU", "ter": "TER"}
+GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
 
 _LEGEND = """\
 <ul class="legend">
@@ -33,7 +33,7 @@ _LEGEND = """\
 
 
 @dataclass(frozen=True)
-class _Column:
+class Column:
     """The scores of one direction, or the averages of a kind of them."""
 
     name: str
@@ -77,7 +77,7 @@ def score_text(score: float) -> str:
 
 
 def _panel(report: ScoreReport, metric: str, number: int) -> str:
-    columns = _columns(report, metric)
+    columns = score_columns(report, metric)
     name = metric_name(metric)
     lower = '<p class="about">Lower is better.</p>\n' if metric in LOWER_IS_BETTER else ""
     rows = "".join(_row(system, metric, columns, report) for system in report.systems)
@@ -90,7 +90,7 @@ def _panel(report: ScoreReport, metric: str, number: int) -> str:
     )
 
 
-def _columns(report: ScoreReport, metric: str) -> list[_Column]:
+def score_columns(report: ScoreReport, metric: str) -> list[Column]:
     """Directions out of English, their average, directions into English, their average, and the others."""
     rows = [row for row in report.rows if row.metric == metric]
     directions = list(dict.fromkeys(row.direction for row in rows))
@@ -99,17 +99,17 @@ def _columns(report: ScoreReport, metric: str) -> list[_Column]:
         members = [direction for direction in directions if average_kind(direction) == kind]
         for direction in members:
             cells = {row.system: row for row in rows if row.direction == direction}
-            columns.append(_Column(direction, kind, cells, {}))
+            columns.append(Column(direction, kind, cells, {}))
         means = {one.system: one.score for one in report.averages if (one.metric, one.kind) == (metric, kind)}
         if len(members) > 1 and any(mean is not None for mean in means.values()):
-            columns.append(_Column("average", kind, {}, means))
+            columns.append(Column("average", kind, {}, means))
     return columns
 
 
-def _head(columns: Sequence[_Column]) -> str:
+def _head(columns: Sequence[Column]) -> str:
     widths = {kind: sum(column.kind == kind for column in columns) for kind in AVERAGE_KINDS}
     groups = "".join(
-        f'<th scope="colgroup" colspan="{width}">{_GROUPS[kind]}</th>' for kind, width in widths.items() if width
+        f'<th scope="colgroup" colspan="{width}">{GROUPS[kind]}</th>' for kind, width in widths.items() if width
     )
     names = "".join(
         f'<th scope="col"{_column_class(columns, n)}>{escape(column.name)}</th>' for n, column in enumerate(columns)
@@ -120,14 +120,14 @@ def _head(columns: Sequence[_Column]) -> str:
     )
 
 
-def _column_class(columns: Sequence[_Column], number: int) -> str:
+def _column_class(columns: Sequence[Column], number: int) -> str:
     """Where a group begins, and what is an average."""
     first = number > 0 and columns[number].kind != columns[number - 1].kind
     names = [*(["first"] if first else []), *(["average"] if columns[number].averages else [])]
     return f' class="{" ".join(names)}"' if names else ""
 
 
-def _row(system: str, metric: str, columns: Sequence[_Column], report: ScoreReport) -> str:
+def _row(system: str, metric: str, columns: Sequence[Column], report: ScoreReport) -> str:
     cells = "".join(
         f"<td{_column_class(columns, n)}>{_cell(system, metric, column, report)}</td>"
         for n, column in enumerate(columns)
@@ -135,7 +135,7 @@ def _row(system: str, metric: str, columns: Sequence[_Column], report: ScoreRepo
     return f'<tr><th scope="row">{foreign_text(system)}</th>{cells}</tr>'
 
 
-def _cell(system: str, metric: str, column: _Column, report: ScoreReport) -> str:
+def _cell(system: str, metric: str, column: Column, report: ScoreReport) -> str:
     values = column.values
     if system not in values:
         return '<span class="none">&ndash;</span>'
@@ -162,7 +162,7 @@ def _mark(difference: Difference | None) -> str:
     return f'<sup class="{kind}" title="{said}" role="img" aria-label="{said}">{sign}</sup>'
 
 
-def _interval(row: ScoreRow, column: _Column) -> str:
+def _interval(row: ScoreRow, column: Column) -> str:
     if row.low is None or row.high is None:
         return ""
     low, high = column.scale
@@ -175,7 +175,7 @@ def _interval(row: ScoreRow, column: _Column) -> str:
     )
 
 
-def _legend(metric: str, baseline: str, columns: Sequence[_Column]) -> str:
+def _legend(metric: str, baseline: str, columns: Sequence[Column]) -> str:
     if not any(row.p_value is not None for column in columns for row in column.cells.values()):
         return ""
     noticed = f" ({NOTICED[metric]} {metric_name(metric)})" if metric in NOTICED else ""

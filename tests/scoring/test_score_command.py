@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("nothing --ref ref.de-en.en", 3, "no translations in 'nothing' (expected <direction>.txt or "),
         ("tests", 3, "there is nothing to score (give the systems' files or directories beside the reference set)"),
         ("A --ref tests --direction en-de", 3, "there is nothing to score (A en-de is not scored: "),
+        ("good.de-en.txt --ref ref.de-en.en --significance ttest", 2, "unknown significance test 'ttest' (one of: "),
+        ("good.de-en.txt --ref ref.de-en.en --baseline god", 2, "no system is named 'god' (did you mean 'good'?)"),
+        (
+            "good.de-en.txt --ref ref.de-en.en --baseline good --significance none",
+            2,
+            "--baseline is for comparing, which is off (leave it out, or use --significance)",
+        ),
+        ("good.de-en.txt --ref ref.de-en.en --csv --json", 2, "--json and --csv together (choose one of them)"),
+        (
+            "good.de-en.txt --ref ref.de-en.en --paper",
+            2,
+            "the paper has no scores for the recipe 'tiny' (it has them for: alma-7b, alma-7b-8gpu, alma-7b-lora, ",
+        ),
         ("", 3, "no test examples in 'runs/tiny/data/parallel/test' (run `alma prepare` first)"),
     ],
 )
@@ -115,8 +131,8 @@ def test_directories_are_scored_against_the_one_that_holds_both_sides(capsys: py
     assert "warning: A en-de is not scored: 'tests' has no references for it\n" in shown.err
     systems = [line.split()[1] for line in shown.out.split("\n") if line.startswith("│")]
     assert systems == ["A", "B"]
-    assert "BLEU nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0\n" in shown.out
-    assert "chrF2 nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0\n" in shown.out
+    assert "BLEU nrefs:1|bs:1000|seed:12345|case:mixed|eff:no|tok:13a|smooth:exp|version:2.6.0\n" in shown.out
+    assert "chrF2 nrefs:1|bs:1000|seed:12345|case:mixed|eff:yes|nc:6|nw:0|space:no|version:2.6.0\n" in shown.out
 
 
 @pytest.mark.usefixtures("folder")
@@ -159,3 +175,41 @@ def test_without_arguments_the_work_directory_is_scored_and_the_scores_are_kept(
 def test_empty_translations_are_reported_also_when_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["score", "bad.de-en.txt", "--ref", "ref.de-en.en", "--quiet"]) == 0
     assert capsys.readouterr().err == "warning: bad de-en: 1 empty translation (line 2)\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_scores_have_intervals_stars_and_what_they_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    # 3 segments, of which the second system has none right: no resample of 3 makes it as good.
+    words = "good.de-en.txt bad.de-en.txt --ref ref.de-en.en --metrics ter --resamples 200 --seed 5 --quiet"
+    assert run_command(["score", *words.split()]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"good +│ de-en +│ +\d+\.\d\d\xa0±\d", shown)
+    assert "± is half of the 95% interval\n" in shown
+    assert "* differs from good with p < 0.05 (paired bootstrap, 200 resamples, seed 5)\n" in shown
+    assert "TER nrefs:1|bs:200|seed:5|case:lc" in shown
+
+
+@pytest.mark.usefixtures("folder")
+def test_scores_without_a_test_have_no_interval(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "good.de-en.txt --ref ref.de-en.en --metrics chrf --significance none --quiet"
+    assert run_command(["score", *words.split()]) == 0
+    assert "±" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("folder")
+def test_scores_are_printed_as_csv_with_the_names_of_the_json_form(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["score", *["good.de-en.txt", "bad.de-en.txt", "--ref", "ref.de-en.en", "--metrics", "chrf", "--quiet"]]
+    assert run_command([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert run_command([*words, "--csv"]) == 0
+    read = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert read == [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_papers_averages_stand_beside_the_measured_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "good.de-en.txt --ref ref.de-en.en --paper --recipe alma-7b-lora --quiet"
+    assert run_command(["score", *words.split()]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"good +│ xx-en +│ BLEU +│ +34.31 +│ +- +│ +- +│ ALMA-7B-LoRA", shown)
+    assert "published: arXiv 2309.11674, tables 1 and 2; means over five directions\n" in shown
