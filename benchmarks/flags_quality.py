@@ -38,7 +38,7 @@ def main() -> None:
 def reference_table(wmt22: Path) -> Iterator[str]:
     """A row a flag: how often it is given to human references and to each system."""
     systems = sorted(path for path in wmt22.iterdir() if path.name != "wmt-testset")
-    sets = find_hypotheses([*systems, wmt22 / "wmt-testset"], source_text=wmt22 / "wmt-testset").sets
+    sets = find_hypotheses([*systems, wmt22 / "wmt-testset"]).sets
     first = sets[0].system
     human = [TranslationSet("human", one.direction, one.references[0], (), one.sources) for one in sets]
     counts: dict[str, Counter[str]] = {}

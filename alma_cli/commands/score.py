@@ -17,15 +17,13 @@ from alma_cli.commands.options import (
     open_recipe,
     work_directory,
 )
+from alma_cli.commands.score_inputs import Inputs, read_sets
 from alma_cli.commands.steps import comparison_of, save_score_page, save_scores, score_work_directory
 from alma_cli.commands.translation import translate_if_nothing_is
 from alma_cli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from alma_cli.core.languages import Direction
-    from alma_cli.core.recipe import Metric, Recipe
     from alma_cli.scoring.report import ScoreReport
-    from alma_cli.scoring.score import Comparison, Scored
 
 _TESTS = ("bootstrap", "randomization", "none")
 
@@ -35,11 +33,12 @@ def score(
         list[Path] | None,
         typer.Argument(metavar="HYP", help="Files or directories of translations; none: those of the recipe."),
     ] = None,
-    reference: Annotated[
-        Path | None, typer.Option("--ref", metavar="FILE|DIR", help="References: a file, or a directory like HYP's.")
+    references: Annotated[
+        list[str] | None,
+        typer.Option("--ref", metavar="FILE|DIR|sacrebleu:SET", help="References; repeatable, all of them count."),
     ] = None,
     source_text: Annotated[
-        Path | None, typer.Option("--src-text", metavar="FILE|DIR", help="The source text, to check the line count.")
+        Path | None, typer.Option("--src-text", metavar="FILE|DIR", help="The source text, for flags and metrics.")
     ] = None,
     direction: Annotated[
         str | None,
@@ -48,6 +47,11 @@ def score(
     metrics: Annotated[
         str | None, typer.Option("--metrics", metavar="bleu,chrf,ter", help="Metrics; else the recipe's.")
     ] = None,
+    column: Annotated[
+        str, typer.Option("--column", metavar="COLUMN", help="Of tsv or csv: a number from 1, or a name.")
+    ] = "",
+    field: Annotated[str, typer.Option("--field", metavar="KEY", help="Of jsonl: a key, or keys with dots.")] = "",
+    flags: Annotated[bool, typer.Option("--flags/--no-flags", help="Look for what metrics miss.")] = True,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the scores and every segment.")
     ] = None,
@@ -81,14 +85,16 @@ def score(
     written there. If there are none yet, the newest finished stage translates the
     test set first.
 
-    Directories may have the layout of ALMA's published outputs. Without --ref,
-    the one that holds both sides of a test set serves as the reference.
+    Files may have any format that `alma translate` writes; directories may have
+    the layout of ALMA's published outputs. Without --ref, the directory that holds
+    both sides of a test set serves as the reference.
 
     Example: alma score mine.de-en.txt theirs.de-en.txt --ref test.de-en.en
     """
     from alma_cli.core.languages import Direction
     from alma_cli.scoring.metrics import parse_metrics
     from alma_cli.scoring.published import require_published
+    from alma_cli.scoring.score import score_sets
 
     console.be_quiet(quiet)
     only = Direction.parse(direction) if direction else None
@@ -103,13 +109,15 @@ def score(
     work = work_directory(loaded, out)
     wanted = chosen or loaded.recipe.scoring.metrics
     if hypotheses:
-        scored = _score_hypotheses(hypotheses, reference, source_text, only, loaded.recipe, wanted, comparison)
-    elif reference or source_text:
+        inputs = Inputs(hypotheses, references or (), source_text, only, column, field)
+        sets = read_sets(inputs, loaded.recipe.direction_pairs)
+        scored = score_sets(sets, wanted, comparison=comparison, flags=flags)
+    elif references or source_text:
         raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
     else:
         directions = (only,) if only else loaded.recipe.direction_pairs
         translate_if_nothing_is(loaded.recipe, work, directions)
-        scored = score_work_directory(work, directions, wanted, comparison)
+        scored = score_work_directory(work, directions, wanted, comparison, flags=flags)
     _print(scored.report, form, loaded.recipe.name)
     if not hypotheses or out:
         file, page = save_scores(scored, work)
@@ -149,29 +157,3 @@ def _print(report: ScoreReport, form: str, recipe: str) -> None:
         console.scores_beside_paper(beside_paper(recipe, report), PAPER)
     else:
         console.scores(report)
-
-
-def _score_hypotheses(
-    paths: list[Path],
-    reference: Path | None,
-    source_text: Path | None,
-    only: Direction | None,
-    recipe: Recipe,
-    metrics: tuple[Metric, ...],
-    comparison: Comparison | None,
-) -> Scored:
-    from alma_cli.scoring.score import score_sets
-    from alma_cli.scoring.systems import find_hypotheses
-
-    found = find_hypotheses(
-        paths,
-        reference=reference,
-        source_text=source_text,
-        direction=only,
-        recipe_directions=recipe.direction_pairs,
-    )
-    for line in found.notes:
-        console.note(line)
-    for line in found.warnings:
-        console.warn(line)
-    return score_sets(found.sets, metrics, comparison=comparison)

@@ -199,7 +199,12 @@ def comparison_of(settings: ScoringSettings, baseline: str | None = None) -> Com
 
 
 def score_work_directory(
-    work: Path, directions: Sequence[Direction], metrics: tuple[Metric, ...], comparison: Comparison | None
+    work: Path,
+    directions: Sequence[Direction],
+    metrics: tuple[Metric, ...],
+    comparison: Comparison | None,
+    *,
+    flags: bool = True,
 ) -> Scored:
     """Score all of the work directory's translations. Raises InputError where there is no test set."""
     from alma_cli.core.dataset import read_examples, split_path
@@ -209,7 +214,8 @@ def score_work_directory(
     examples = read_examples(test_set)
     if not examples:
         raise InputError(f"no test examples in '{test_set}'", hint="run `alma prepare` first")
-    return score_translations(work / "translations", examples, metrics, directions, comparison=comparison)
+    translations = work / "translations"
+    return score_translations(translations, examples, metrics, directions, comparison=comparison, flags=flags)
 
 
 def save_scores(scored: Scored, work: Path) -> tuple[Path, Path]:

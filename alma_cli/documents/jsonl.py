@@ -38,6 +38,22 @@ def read_jsonl(content: bytes, name: str, options: DocumentOptions) -> SplicedDo
     return SplicedDocument(content, text, tuple(slots), decoded.codec, decoded.bom, notes=notes)
 
 
+def jsonl_values(content: bytes, name: str, options: DocumentOptions) -> list[str]:
+    """The field's strings of each line, together; empty where it has none."""
+    path: list[str] | None = options.field.split(".") if options.field else None
+    text, position, found = decode(content, name).text, 0, list[str]()
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            value = _parsed(line, f"'{name}' line {number}")
+            path = _chosen(value, options, name) if path is None else path
+            spans = _spans(text, _skip(text, position), path)
+            found.append(" ".join(json.loads(f'"{text[slice(*span)]}"', strict=False) for span in spans))
+        position += len(line) + 1
+    if path and not any(found):
+        raise InputError(f"'{name}': no line has text in the field '{'.'.join(path)}'")
+    return found
+
+
 def _parsed(line: str, place: str) -> object:
     try:
         return json.loads(line)

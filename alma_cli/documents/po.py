@@ -73,6 +73,21 @@ def read_po(content: bytes, name: str, options: DocumentOptions) -> SplicedDocum
     return SplicedDocument(content, decoded.text, tuple(slots), decoded.codec, decoded.bom, notes=notes)
 
 
+def po_messages(content: bytes, name: str, _: DocumentOptions) -> list[tuple[str, str]]:
+    """Each message and its translation, plural forms one by one; empty where it has none."""
+    text = decode(content, name).text
+    found: list[tuple[str, str]] = []
+    for entry in _entries(text, name):
+        sources = entry.values.get("msgid"), entry.values.get("msgid_plural")
+        if sources[0] is None or not _meaning(text, sources[0]):
+            continue
+        for key, target in entry.values.items():
+            if key.startswith("msgstr"):
+                source = (None if key in ("msgstr", "msgstr[0]") else sources[1]) or sources[0]
+                found.append((_meaning(text, source), _meaning(text, target)))
+    return found
+
+
 def _entries(text: str, name: str) -> Iterator[_Entry]:
     """The messages, obsolete ones (`#~`) left out. Raises InputError for a line that is none of the format's."""
     entry, position, fuzzy = _Entry(0, fuzzy=False), 0, False

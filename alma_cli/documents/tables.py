@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from alma_cli.documents.decoded import Decoded, decode
 from alma_cli.documents.inline import Event
@@ -16,6 +17,7 @@ from alma_cli.errors import InputError, nearest
 Cell = tuple[int, int]  # where it stands, its quotes included
 Row = list[Cell]
 
+_TSV_CELL = re.compile(r"[^\t\n]*?(?=\r?\n|\t|\r?\Z)")
 _TWO_QUOTES = re.compile('""')
 _OBVIOUS = ("source", "src", "text")
 
@@ -23,21 +25,48 @@ _OBVIOUS = ("source", "src", "text")
 def read_tsv(content: bytes, name: str, options: DocumentOptions) -> SplicedDocument:
     """Cells between tabs, rows between line feeds; a cell in quotes is read as a spreadsheet does."""
     decoded = decode(content, name)
-    cell = re.compile(r"[^\t\n]*?(?=\r?\n|\t|\r?\Z)")
-    return _document(content, decoded, _rows(decoded.text, cell, "\t"), name, options, _tsv_cell)
+    return _document(content, decoded, _rows(decoded.text, _TSV_CELL, "\t"), name, options, _tsv_cell)
 
 
 def read_csv(content: bytes, name: str, options: DocumentOptions) -> SplicedDocument:
     """Cells between commas, semicolons or tabs, whichever the first row has most of; quoted ones may go over lines."""
     decoded = decode(content, name)
     delimiter = _delimiter(decoded.text)
-    cell = re.compile(rf'"(?:[^"]|"")*"(?=[{delimiter}\r\n]|\Z)|[^{delimiter}\r\n]*')
-    return _document(content, decoded, _rows(decoded.text, cell, delimiter), name, options, _csv_cell(delimiter))
+    rows = _rows(decoded.text, _csv_pattern(delimiter), delimiter)
+    return _document(content, decoded, rows, name, options, _csv_cell(delimiter))
+
+
+def tsv_cells(content: bytes, name: str, options: DocumentOptions) -> list[str]:
+    """The column's text in each row; empty where a row is too short."""
+    text = decode(content, name).text
+    return _cells(text, _rows(text, _TSV_CELL, "\t"), name, options)
+
+
+def csv_cells(content: bytes, name: str, options: DocumentOptions) -> list[str]:
+    """The same of a CSV."""
+    text = decode(content, name).text
+    delimiter = _delimiter(text)
+    return _cells(text, _rows(text, _csv_pattern(delimiter), delimiter), name, options)
+
+
+def _cells(text: str, rows: Iterator[Row], name: str, options: DocumentOptions) -> list[str]:
+    first = next(rows, [])
+    column, is_header = _column([text[start:end].strip('" ') for start, end in first], options, name)
+    found = []
+    for row in rows if is_header else chain([first], rows):
+        cell = text[slice(*row[column])] if column < len(row) else ""
+        is_quoted = len(cell) > 1 and cell[0] == cell[-1] == '"'
+        found.append(cell[1:-1].replace('""', '"') if is_quoted else cell)
+    return found
 
 
 def _delimiter(text: str) -> str:
     first = re.sub(r'"(?:[^"]|"")*"', "", text[: 1 << 20]).split("\n")[0]
     return max(",;\t", key=first.count)
+
+
+def _csv_pattern(delimiter: str) -> re.Pattern[str]:
+    return re.compile(rf'"(?:[^"]|"")*"(?=[{delimiter}\r\n]|\Z)|[^{delimiter}\r\n]*')
 
 
 def _rows(text: str, cell: re.Pattern[str], delimiter: str) -> Iterator[Row]:

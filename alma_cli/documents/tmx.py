@@ -40,6 +40,21 @@ def read_tmx(content: bytes, name: str, options: DocumentOptions) -> SplicedDocu
     return SplicedDocument(content, decoded.text, tuple(slots), decoded.codec, decoded.bom, "xmlcharrefreplace", notes)
 
 
+def tmx_units(content: bytes, name: str, options: DocumentOptions) -> list[tuple[str, str]]:
+    """Each unit's text in the source and in the target language; empty where it has none."""
+    _decoded, document = read_xml(content, name)
+    found: list[tuple[str, str]] = []
+    for unit in next(document.elements()).all("tu"):
+        variants = {_language(variant): variant for variant in reversed(list(unit.elements("tuv")))}
+        texts = [
+            next(variants[code].elements("seg"), None) if code in variants else None
+            for code in (options.source, options.target)
+        ]
+        source, target = (slot.segment if text and (slot := content_slot(text)) else "" for text in texts)
+        found.append((source, target))
+    return found
+
+
 def _language(variant: Node) -> str:
     """The language code without its region."""
     value = variant.attributes.get("xml:lang", variant.attributes.get("lang", ""))

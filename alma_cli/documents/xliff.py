@@ -45,6 +45,19 @@ def read_xliff(content: bytes, name: str, options: DocumentOptions) -> SplicedDo
     )
 
 
+def xliff_units(content: bytes, name: str, _: DocumentOptions) -> list[tuple[str, str]]:
+    """Each unit's source and target; empty where it has none."""
+    _decoded, document = read_xml(content, name)
+    root = next(document.elements())
+    is_first = root.attributes.get("version", "").startswith("1")
+    found: list[tuple[str, str]] = []
+    for unit in root.all("trans-unit" if is_first else "segment"):
+        sides = (next(unit.elements(side), None) for side in ("source", "target"))
+        source, target = (" ".join(slot.segment for slot in segmented_slots(one)) if one else "" for one in sides)
+        found.append((source, target))
+    return found
+
+
 def _is_due(unit: Node, target: Node) -> bool:
     if unit.attributes.get("approved") == "yes":
         return False

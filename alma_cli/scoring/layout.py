@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -62,6 +63,16 @@ def direction_in_name(path: Path) -> Direction | None:
     """The direction that a file's name tells, as in `out.de-en.txt`; None where there is none."""
     match = _last_direction(path.name)
     return _direction(*match.group(1, 2)) if match else None
+
+
+def direction_in_note(path: Path) -> Direction | None:
+    """The direction that the note beside a translation tells, as in `out.json` beside `out.txt`; None without one."""
+    note = path.with_suffix(".json")
+    try:
+        found = json.loads(note.read_text(encoding="utf-8"))["direction"] if note != path and note.is_file() else ""
+        return Direction.parse(found)
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError):  # another program's JSON, or none
+        return None
 
 
 def name_parts(path: Path, direction: Direction | None) -> tuple[str, ...]:

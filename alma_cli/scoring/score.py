@@ -56,12 +56,14 @@ def score_translations(
     directions: Sequence[Direction] = (),
     *,
     comparison: Comparison | None = None,
+    flags: bool = True,
 ) -> Scored:
     """The scores of every `<translations>/<system>/<direction>.txt` against the prepared test examples.
 
     `directions` restricts and orders; empty: all that the examples have. Raises InputError where nothing fits.
     """
-    return score_sets(find_translations(translations, examples, directions), metrics, comparison=comparison)
+    sets = find_translations(translations, examples, directions)
+    return score_sets(sets, metrics, comparison=comparison, flags=flags)
 
 
 def score_sets(

@@ -18,13 +18,14 @@ from alma_cli.errors import InputError, UsageError
 from alma_cli.scoring.layout import (
     Tree,
     direction_in_name,
+    direction_in_note,
     distinct_names,
     name_parts,
-    read_tree,
     system_folders,
     systems_in,
 )
-from alma_cli.scoring.lines import read_lines, require_same_count
+from alma_cli.scoring.lines import ReadSegments, read_plain, read_segments, require_same_count
+from alma_cli.scoring.references import ReferenceFiles, References, references_of, require_others, side_of
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ def find_translations(
         for direction, targets in references.items():
             path = system / f"{direction}.txt"
             if path.is_file():
-                hypotheses = _read_segments(path)
+                hypotheses = read_segments(path)
                 test_set = f"the test set of {direction}"
                 hint = "the data has changed since: run `alma translate --no-resume`"
-                require_same_count(f"'{path}'", len(hypotheses), test_set, len(targets), hint=hint)
+                require_same_count(f"'{path}'", hypotheses, test_set, targets, hint=hint)
                 sets.append(TranslationSet(system.name, direction, hypotheses, (targets,), sources[direction]))
     if not sets:
         wanted = ", ".join(map(str, references))
@@ -82,17 +83,18 @@ def find_translations(
 def find_hypotheses(
     paths: Sequence[Path],
     *,
-    reference: Path | None = None,
+    references: Sequence[str] = (),
     source_text: Path | None = None,
     direction: Direction | None = None,
     recipe_directions: Sequence[Direction] = (),
+    read: ReadSegments = read_plain,
 ) -> Found:
-    """The sets of files and directories named by hand, in the order given, with references from `reference`.
+    """The sets of files and directories named by hand, in the order given, each with all the references named.
 
-    Without it, the one directory among `paths` that holds both sides of its directions is the reference set.
+    Without any, the one directory among `paths` that holds both sides of its directions is the reference set.
     Raises UsageError for what the command line leaves open, InputError for files that do not fit together.
     """
-    for path in (*paths, *(path for path in (reference, source_text) if path)):
+    for path in (*paths, *([source_text] if source_text else ())):
         if not path.exists():
             raise missing_file(path)
     for position, path in enumerate(paths):
@@ -100,20 +102,22 @@ def find_hypotheses(
             raise UsageError(f"'{path}' is given twice")
     systems = {path: systems_in(path) for path in paths if path.is_dir()}
     notes: list[str] = []
-    if reference is None:
-        reference = _test_set([system for found in systems.values() for system in found])
-        notes.append(f"references: '{reference}' (it holds both sides)")
+    known = references_of(references)
+    if not known:
+        known = [_test_set([system for found in systems.values() for system in found])]
+        notes.append(f"references: '{known[0]}' (it holds both sides)")
+    roots = [one.root for one in known if isinstance(one, ReferenceFiles)]
     outputs: list[_Output] = []
     for path in paths:
         if path in systems:
             # The reference set is not a system, also when a glob such as wmt22/* names it.
-            others = [(root, tree) for root, tree in systems[path] if not root.samefile(reference)]
+            others = [(root, tree) for root, tree in systems[path] if not any(map(root.samefile, roots))]
             outputs += [output for root, tree in others for output in _outputs_of_tree(root, tree, direction)]
         else:
-            known, note = (direction, "") if direction else _direction_of(path, reference, recipe_directions)
-            outputs.append(_output_of_file(path, known, named=direction is None))
+            told, note = (direction, "") if direction else _direction_of(path, known, recipe_directions)
+            outputs.append(_output_of_file(path, told, named=direction is None))
             notes += [note] if note else []
-    return _pair(outputs, reference, source_text, notes)
+    return _pair(outputs, known, source_text, notes, read)
 
 
 @dataclass(frozen=True)
@@ -125,22 +129,28 @@ class _Output:
     path: Path
 
 
-def _test_set(systems: list[tuple[Path, Tree]]) -> Path:
+def _test_set(systems: list[tuple[Path, Tree]]) -> References:
     holders = [root for root, tree in systems if any({d.source, d.target} <= set(tree[d]) for d in tree)]
     if not holders:
-        raise UsageError("no references to score against", hint="give --ref FILE or --ref DIR")
+        hint = "give --ref FILE or --ref DIR, or one of sacreBLEU's: --ref sacrebleu:wmt22"
+        raise UsageError("no references to score against", hint=hint)
     if len(holders) > 1:
         names = ", ".join(f"'{root}'" for root in holders)
         raise UsageError(f"{names} all hold both sides of a test set", hint="say which one with --ref DIR")
-    return holders[0]
+    return ReferenceFiles(holders[0])
 
 
-def _direction_of(path: Path, reference: Path, recipe_directions: Sequence[Direction]) -> tuple[Direction | None, str]:
+def _direction_of(
+    path: Path, references: Sequence[References], recipe_directions: Sequence[Direction]
+) -> tuple[Direction | None, str]:
     """The direction of a file by its name, or by what else tells it, with the note that says so."""
     if named := direction_in_name(path):
         return named, ""
-    if named := direction_in_name(reference):
-        return named, f"'{path}' is taken as {named}: the direction of '{reference}'"
+    if named := direction_in_note(path):
+        return named, f"'{path}' is taken as {named}: its note says so"
+    for one in references:
+        if named := one.direction:
+            return named, f"'{path}' is taken as {named}: the direction of '{one}'"
     if len(recipe_directions) == 1:
         return recipe_directions[0], f"'{path}' is taken as {recipe_directions[0]}: the recipe's only direction"
     return None, ""
@@ -165,52 +175,66 @@ def _output_of_file(path: Path, direction: Direction | None, *, named: bool) -> 
     return _Output(name_parts(path, direction), direction, path)
 
 
-def _pair(outputs: list[_Output], reference: Path, source_text: Path | None, notes: list[str]) -> Found:
+def _pair(
+    outputs: list[_Output],
+    references: Sequence[References],
+    source_text: Path | None,
+    notes: list[str],
+    read: ReadSegments,
+) -> Found:
     """Each output beside its references, every count checked."""
     directions = sorted({output.direction for output in outputs})
-    for option, path in (("--ref", reference), ("--src-text", source_text)):
-        if path and not path.is_dir() and len(directions) > 1:
-            several = ", ".join(map(str, directions))
-            raise UsageError(f"{option} is one file for {several}", hint="give a directory, or one --direction")
+    single = ["--ref"] if not all(one.holds_many for one in references) else []
+    single += ["--src-text"] if source_text and not source_text.is_dir() else []
+    if single and len(directions) > 1:
+        several = ", ".join(map(str, directions))
+        raise UsageError(f"{single[0]} is one file for {several}", hint="give a directory, or one --direction")
     names = distinct_names([(output.parts, output.direction) for output in outputs])
-    read = functools.cache(_read_segments)
+    beside = {direction: _Beside.find(direction, references, source_text) for direction in directions}
+    read = functools.cache(read)
     sets: list[TranslationSet] = []
     warnings: list[str] = []
     for name, output in zip(names, outputs, strict=True):
-        target = _side(reference, output.direction, output.direction.target, "txt")
-        if target is None:
-            warnings.append(f"{name} {output.direction} is not scored: '{reference}' has no references for it")
+        there = beside[output.direction]
+        if not there.targets:
+            known = ", ".join(f"'{one}'" for one in references)
+            warnings.append(f"{name} {output.direction} is not scored: {known} has no references for it")
             continue
-        if output.path.samefile(target):
-            raise InputError(f"'{output.path}' is both the translation and its reference")
-        hypotheses, references = read(output.path), read(target)
-        hint = "line N must be the same segment in both"
-        _require_same_count(output.path, len(hypotheses), target, len(references), hint)
-        source = _side(source_text, output.direction, output.direction.source) if source_text else None
-        if source_text and not source:
+        if source_text and not there.source:
             warnings.append(f"'{source_text}' has no source of {output.direction}")
-        if source:
-            _require_same_count(source, len(read(source)), target, len(references), hint)
-        sets.append(TranslationSet(name, output.direction, hypotheses, (references,), read(source) if source else None))
+        sets.append(_set_of(name, output, there, read))
     if not sets:
         hint = warnings[0] if warnings else "give the systems' files or directories beside the reference set"
         raise InputError("there is nothing to score", hint=hint)
     return Found(tuple(sets), tuple(notes), tuple(warnings))
 
 
-def _side(root: Path, direction: Direction, *sides: str) -> Path | None:
-    if not root.is_dir():
-        return root
-    files = read_tree(root).get(direction, {})
-    return next((files[side] for side in sides if side in files), None)
+@dataclass(frozen=True)
+class _Beside:
+    """What the translations into a direction are scored with."""
+
+    targets: tuple[Path, ...]
+    source: Path | None
+
+    @classmethod
+    def find(cls, direction: Direction, references: Sequence[References], source_text: Path | None) -> _Beside:
+        """The files; a test set that holds both sides has the source text, too."""
+        targets = tuple(path for one in references for path in one.targets(direction))
+        if source_text:
+            return cls(targets, side_of(source_text, direction, direction.source))
+        sources = (one.source(direction) for one in references) if targets else ()
+        return cls(targets, next(filter(None, sources), None))
 
 
-def _read_segments(path: Path) -> tuple[str, ...]:
-    lines = read_lines(path)
-    if not lines:
-        raise InputError(f"'{path}' is empty")
-    return lines
-
-
-def _require_same_count(path: Path, count: int, other: Path, other_count: int, hint: str) -> None:
-    require_same_count(f"'{path}'", count, f"'{other}'", other_count, hint=hint)
+def _set_of(name: str, output: _Output, beside: _Beside, read: ReadSegments) -> TranslationSet:
+    direction = output.direction
+    require_others(output.path, beside.targets)
+    hypotheses = read(output.path, direction, "target")
+    references = tuple(read(path, direction, "target") for path in beside.targets)
+    sources = read(beside.source, direction, "source") if beside.source else None
+    hint = "line N must be the same segment in both"
+    for path, segments in zip(beside.targets, references, strict=True):
+        require_same_count(f"'{output.path}'", hypotheses, f"'{path}'", segments, hint=hint)
+    if sources is not None:
+        require_same_count(f"'{beside.source}'", sources, f"'{beside.targets[0]}'", references[0], hint=hint)
+    return TranslationSet(name, direction, hypotheses, references, sources)

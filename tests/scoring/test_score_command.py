@@ -30,6 +30,9 @@ FILES = {
     "other/deen/test.de-en.en": b"x\n",
     "other/deen/test.de-en.de": b"x\n",
     "nothing/notes.md": b"none\n",
+    "shop.de-en.csv": b"id,old,new\n1,x,The house is red.\n2,x,I do not know.\n3,x,Yes.\n",
+    "noted.txt": b"The house is red.\nI do not know.\nYes.\n",
+    "noted.json": b'{"direction": "de-en"}',
 }
 
 
@@ -49,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "message"),
     [
-        ("good.de-en.txt", 2, "no references to score against (give --ref FILE or --ref DIR)"),
+        ("good.de-en.txt", 2, "no references to score against (give --ref FILE or --ref DIR, or one of sacreBLEU's: "),
         ("--ref ref.de-en.en", 2, "--ref and --src-text need translations to score"),
         ("good.de-en.txt --ref ref.de-en.en --metrics blue", 2, "unknown metric 'blue' (did you mean 'bleu'?)"),
         ("plain.txt --ref plain.txt", 2, "the name of 'plain.txt' does not tell its direction (give --direction, "),
@@ -73,6 +76,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             3,
             "'short.de-en.txt' has 1 line, 'ref.de-en.en' has 3 lines: 'short.de-en.txt' ends at line 1",
         ),
+        ("good.de-en.txt --ref sacrebleu:wmt222", 2, "sacreBLEU has no test set 'wmt222' (did you mean 'wmt22'?)"),
+        ("good.de-en.txt short.de-en.txt --ref ref.de-en.en", 3, "'short.de-en.txt' has 1 line, 'ref.de-en.en' has 3"),
+        ("good.de-en.txt --ref ref.de-en.en --ref short.de-en.txt", 3, "'good.de-en.txt' has 3 lines, 'short.de-en."),
+        ("shop.de-en.csv --ref ref.de-en.en", 3, "'shop.de-en.csv': which of its 3 columns is to be translated? The"),
         ("ref.de-en.en --ref ref.de-en.en", 3, "'ref.de-en.en' is both the translation and its reference"),
         (
             "test.de-en.de --ref ref.de-en.en",
@@ -169,6 +176,45 @@ def test_without_arguments_the_work_directory_is_scored_and_the_scores_are_kept(
     printed = json.loads(capsys.readouterr().out)
     assert [(row["system"], row["score"]) for row in printed["rows"]] == [("zero-shot", 0.0), ("parallel", 100.0)]
     assert json.loads((work / "scores/scores.json").read_text()) == printed
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_file_without_a_direction_takes_that_of_the_note_beside_it_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run_command(["score", "noted.txt", "--ref", "plain.txt"]) == 0
+    assert "'noted.txt' is taken as de-en: its note says so\n" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_several_references_count_together(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "good.de-en.txt --ref ref.de-en.en --ref good.de-en.en --metrics bleu,ter --json"
+    Path("good.de-en.en").write_bytes(FILES["good.de-en.txt"])
+    assert run_command(["score", *words.split()]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["metric"], round(row["score"])) for row in rows] == [("bleu", 100), ("ter", 0)]
+    assert all(row["signature"].startswith("nrefs:2|") for row in rows)
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_column_of_a_table_is_scored_against_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "shop.de-en.csv --column new --ref ref.de-en.en --metrics ter --json"
+    assert run_command(["score", *words.split()]) == 0
+    assert [row["score"] for row in json.loads(capsys.readouterr().out)["rows"]] == [0.0]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_test_set_that_holds_both_sides_gives_the_sources_to_the_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("A/deen/test.de-en.en").write_text("The house is red.\nIch weiss nicht, was soll es bedeuten.\nYes.\n")
+    Path("tests/deen/test.de-en.de").write_text("Das Haus ist rot.\nIch weiss nicht, was soll es bedeuten.\nJa.\n")
+    words = ["score", "A", "tests", "--direction", "de-en", "--metrics", "chrf"]
+    assert run_command([*words, "--json"]) == 0
+    flags = json.loads(capsys.readouterr().out)["flags"]
+    assert flags == [{"system": "A", "direction": "de-en", "flag": "copied_source", "count": 1, "lines": [2]}]
+    assert run_command(words) == 0
+    assert "1 copied source" in capsys.readouterr().out
+    assert run_command([*words, "--json", "--no-flags"]) == 0
+    assert json.loads(capsys.readouterr().out)["flags"] == []
 
 
 @pytest.mark.usefixtures("folder")
