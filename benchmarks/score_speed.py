@@ -27,21 +27,6 @@ DIRECTIONS = tuple(f"{a}-{b}" for one in ("de", "cs", "is", "ru", "zh") for a, b
 CONTENDERS = ("alma-scores", "alma", "sacrebleu")
 _TEST_SET = "wmt-testset"
 _CELL = re.compile(r"([\d.]+) \(([\d.]+) ± ([\d.]+)\)(?: \(p = ([\d.]+)\))?")
-# What `alma score` does, without its flags, which sacrebleu has none of.
-_SCORES_ONLY = """
-import json, sys
-from pathlib import Path
-from alma_cli.scoring.metrics import parse_metrics
-from alma_cli.scoring.score import Comparison, score_sets
-from alma_cli.scoring.significance import Resampling
-from alma_cli.scoring.systems import find_hypotheses
-if __name__ == "__main__":
-    *systems, reference, metrics = sys.argv[1:]
-    found = find_hypotheses([Path(one) for one in systems], reference=Path(reference))
-    comparison = Comparison(Resampling.of("bootstrap"))
-    scored = score_sets(found.sets, parse_metrics(metrics), comparison=comparison, flags=False)
-    print(json.dumps(scored.report.as_json()))
-"""
 
 
 def main() -> None:
@@ -98,21 +83,16 @@ def _compare(systems: list[str], folder: Path, given: argparse.Namespace) -> Non
 
 
 _NAMES = {
-    "alma": "`alma score`, with its flags",
-    "alma-scores": "alma, scores and significance only",
+    "alma": "`alma score`",
+    "alma-scores": "`alma score --no-flags`",
     "sacrebleu": "`sacrebleu --paired-bs`, one command a direction",
 }
 
 
 def _alma(systems: list[str], _: tuple[str, ...], metrics: str, folder: Path, contender: str) -> Numbers:
-    paths = [str(folder / system) for system in systems]
-    if contender == "alma":
-        command = ["-m", "alma_cli", "score", *paths, "--ref", str(folder / "references"), "--metrics", metrics]
-        command += ["--json", "--quiet"]
-    else:
-        script = folder / "scores_only.py"
-        script.write_text(_SCORES_ONLY, encoding="utf-8")
-        command = [str(script), *paths, str(folder / "references"), metrics]
+    command = ["-m", "alma_cli", "score", *(str(folder / system) for system in systems)]
+    command += ["--ref", str(folder / "references"), "--metrics", metrics, "--json", "--quiet"]
+    command += [] if contender == "alma" else ["--no-flags"]
     rows = json.loads(_output(command))["rows"]
     return {
         (row["system"], row["direction"], row["metric"]): [
