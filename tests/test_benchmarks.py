@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,28 @@ def test_the_allocator_is_told_in_the_name_of_a_contender_who_has_the_plain_one(
     named = [key for key in done.stderr.split() if key.endswith("-plain-allocator")]
     assert "trl-lora-packed-bf16-plain-allocator" in named
     assert "trainer-lora-padded-to-512-plain-allocator" in named
+
+
+def test_scores_intervals_and_p_values_agree_with_those_of_the_sacrebleu_command(tmp_path: Path) -> None:
+    texts = {
+        "wmt-testset": "The old house is red.\nI do not know.\nYes, we can.\nIt rains a lot here.\n",
+        "A": "The old house is red.\nI don't know it.\nYes, we can.\nIt rains here a lot.\n",
+        "B": "An old house is red.\nI do not know.\nYes.\nIt rains much here.\n",
+        "C": "The house is old.\nI know.\nYes, we can!\nIt rains a lot here.\n",
+    }
+    for system, text in texts.items():
+        path = tmp_path / system / "deen" / "test.de-en.en"
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    command = [sys.executable, "benchmarks/score_speed.py", "--wmt22", str(tmp_path), "--directions", "1"]
+    command += ["--metrics", "bleu,chrf,ter", "--contenders", "alma-scores", "sacrebleu"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    differences = re.findall(r"^(\d+) (\S+): differ by (\S+) at most$", done.stdout, re.MULTILINE)
+    assert [(int(count), what) for count, what, _ in differences] == [
+        (18, "scores"),
+        (18, "intervals"),
+        (15, "p-values"),
+    ]
+    assert all(float(largest) < 1e-4 for _, _, largest in differences)  # as printed: six digits, of p-values four

@@ -236,6 +236,9 @@ def save_score_page(scored: Scored, path: Path, *, title: str) -> None:
     from alma_cli.scoring.score_page import write_score_page
 
     facts = {"Made with": f"alma {__version__}, sacrebleu {version('sacrebleu')}"}
+    if resampled := scored.report.significance:
+        how = f"paired {resampled.test}, {resampled.resamples:,} resamples, seed {resampled.seed}"
+        facts["Compared"] = f"with {resampled.baseline}, by {how}"
     write_score_page(path, title, scored.report, scored.segments, facts)
 
 

@@ -225,14 +225,14 @@ def test_empty_translations_are_reported_also_when_quiet(capsys: pytest.CaptureF
 
 @pytest.mark.usefixtures("folder")
 def test_scores_have_intervals_stars_and_what_they_mean(capsys: pytest.CaptureFixture[str]) -> None:
-    # 3 segments, of which the second system has none right: no resample of 3 makes it as good.
-    words = "good.de-en.txt bad.de-en.txt --ref ref.de-en.en --metrics ter --resamples 200 --seed 5 --quiet"
+    words = "good.de-en.txt bad.de-en.txt --ref ref.de-en.en --metrics ter --resamples 200 --seed 5 --quiet --html p"
     assert run_command(["score", *words.split()]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"good +│ de-en +│ +\d+\.\d\d\xa0±\d", shown)
     assert "± is half of the 95% interval\n" in shown
     assert "* differs from good with p < 0.05 (paired bootstrap, 200 resamples, seed 5)\n" in shown
     assert "TER nrefs:1|bs:200|seed:5|case:lc" in shown
+    assert "with good, by paired bootstrap, 200 resamples, seed 5" in Path("p").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("folder")
