@@ -49,16 +49,11 @@ COLUMNS = (
     *("CPU s", "lines/CPU s", "MB/CPU s", "times OpusFilter"),
 )
 THEIRS, OURS, ALL_OF_OURS = Tool("OpusFilter", 2), Tool("alma, same filters", 2), Tool("alma, all filters", 2)
-TOOLS = (
-    THEIRS,
-    OURS,
-    Tool("alma, same filters", 1),
-    ALL_OF_OURS,
-    Tool("alma, same filters", 2, repetition=False),
-    Tool("OpusFilter", 2, repetition=False, with_cld2=True),
-    Tool("OpusFilter", 2, repetition=False),
-)
-SMALL_PART = 20
+OURS_WITHOUT = Tool("alma, same filters", 2, repetition=False)
+THEIRS_WITHOUT, THEIRS_QUICK = (Tool("OpusFilter", 2, repetition=False, with_cld2=quick) for quick in (False, True))
+OF_A_PART = (THEIRS, OURS, THEIRS_WITHOUT, OURS_WITHOUT, THEIRS_QUICK)
+OF_ALL = (OURS, OURS_WITHOUT, THEIRS_QUICK, ALL_OF_OURS)
+SMALL_PART = 50
 FEW_PAIRS = 5000  # that each of OpusFilter's filters is timed with
 
 
@@ -88,10 +83,13 @@ def main() -> int:
         bench = _Bench(material(options.data), python, work, options.repeat, keep=options.keep)
         decisions = None
         smaller = QUICK if options.quick else 1
-        if "pairs" in options.only:
-            decisions = bench.pairs(options.pairs // smaller)
-        if "documents" in options.only:
-            bench.documents([size / smaller for size in options.gigabytes])
+        try:
+            if "pairs" in options.only:
+                decisions = bench.pairs(options.pairs // smaller)
+            if "documents" in options.only:
+                bench.documents([size / smaller for size in options.gigabytes])
+        except KeyboardInterrupt:
+            print("broken off: here is what has been measured", file=sys.stderr)
         print(_report(bench, decisions))
         if options.json:
             options.json.write_text(json.dumps([asdict(row) for row in bench.rows], indent=1) + "\n")
@@ -114,7 +112,7 @@ def _options() -> argparse.Namespace:
         nargs="+",
         type=float,
         default=GIGABYTES,
-        help="of documents; OpusFilter gets the first size only",
+        help="of documents; OpusFilter gets a part of the first size",
     )
     add("--data", type=Path, help="a directory of real text: parallel/*.de-en.jsonl.gz, mono/<language>.*.jsonl.zst")
     add("--opusfilter", type=Path, metavar="PYTHON", help="a Python that has OpusFilter; without it, one is installed")
@@ -140,12 +138,12 @@ class _Bench:
     def pairs(self, count: int) -> Decisions:
         """Sentence pairs: every tool, and where they differ.
 
-        OpusFilter's RepetitionFilter would take an hour and a half for a million, so it gets a small part of them.
+        Its language model and its RepetitionFilter take OpusFilter an hour for a million, so they get a part of them.
         """
         given, kinds = self._written_pairs(count // SMALL_PART)
         some = list(read_lines(*given.files))
         self.speeds = filter_speeds(self.python, some[:FEW_PAIRS], self.work)
-        folders = [self._measure(f"{given.lines:,} pairs", tool, given) for tool in (THEIRS, OURS)]
+        folders = [self._measure(f"{given.lines:,} pairs", tool, given) for tool in OF_A_PART]
         found = compare(
             some,
             kinds,
@@ -157,7 +155,7 @@ class _Bench:
         rejecting = reasons_of_opusfilter(self.python, by_opusfilter, self.work)
         found.reasons[OPUSFILTER_ONLY] = Reasons.of(by_opusfilter, rejecting)
         given, _ = self._written_pairs(count)
-        for tool in TOOLS[1:]:
+        for tool in OF_ALL:
             self._measure(f"{count:,} pairs", tool, given)
         return found
 
@@ -170,25 +168,25 @@ class _Bench:
         return given, kinds
 
     def documents(self, sizes: Sequence[float]) -> None:
-        """Documents of so many gigabytes: alma as it comes on each size, the others on the first.
+        """Documents of so many gigabytes: alma as it comes on each size, the others on a part of the first.
 
-        OpusFilter's RepetitionFilter would take an hour for half a gigabyte, so it gets a small part of that.
+        OpusFilter's RepetitionFilter would take an hour for half a gigabyte.
         """
-        jobs = [(sizes[0] / SMALL_PART, (THEIRS, OURS)), (sizes[0], TOOLS[1:])]
-        jobs += [(size, (ALL_OF_OURS,)) for size in sizes[1:]]
+        jobs = [(sizes[0] / SMALL_PART, OF_A_PART)]
+        jobs += [(size, (ALL_OF_OURS,)) for size in sizes]
         file = self.work / "documents.txt"
         for size, tools in jobs:
             kinds = write_documents(self.text, int(size * 1e9), file)
             given = Input("mono", (file,), kinds.total())
             for tool in tools:
-                folder = self._measure(f"{size:g} GB, {kinds.total():,} documents", tool, given)
+                folder = self._measure(f"{size:.3g} GB, {kinds.total():,} documents", tool, given)
                 if not self.keep:
                     shutil.rmtree(folder)
 
     def _measure(self, corpus: str, tool: Tool, given: Input) -> Path:
         """The directory with what came of it."""
         runs = []
-        directory = self.work / f"{given.stage} {TOOLS.index(tool)}"
+        directory = self.work / f"{given.stage} {tool}"
         for _ in range(self.rounds):
             run = tool.run(given, directory, self.python)
             words = f"{corpus}: {tool}, {tool.processes} processes"
@@ -228,7 +226,8 @@ def _speeds(rows: Sequence[Row]) -> str:
     cells = []
     for row in rows:
         took, a_core = row.measured, row.lines_per_cpu_second
-        other = theirs.get((row.corpus, row.tool.replace("alma, same filters", "OpusFilter")))
+        tool = row.tool.replace("alma, same filters", "OpusFilter")
+        other = theirs.get((row.corpus, tool)) or theirs.get((row.corpus, f"{tool}, with Cld2Filter"))
         wall = [f"{took.seconds:.1f}", f"{row.lines / took.seconds:,.0f}", f"{row.megabytes / took.seconds:.2f}"]
         costs = [f"{took.cpu_seconds:.0f}", f"{a_core:,.0f}", f"{row.megabytes / took.cpu_seconds:.2f}"]
         times = f"{a_core / other:.1f}" if other and row.tool.startswith("alma, same") else ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import Any
 
 from alma_cli.data.reasons import REASONS
@@ -30,11 +32,10 @@ class Account:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     kept_samples: list[Sample] = field(default_factory=list)
 
-    def keep(self, sample: Sample) -> None:
-        """Count one record as kept."""
-        self.kept += 1
-        if len(self.kept_samples) < _KEPT_SAMPLES:
-            self.kept_samples.append(short(sample))
+    def keep(self, count: int, samples: Iterator[Sample]) -> None:
+        """Count records as kept; of their samples, only as many are asked for as are wanted."""
+        self.kept += count
+        self.kept_samples += map(short, islice(samples, _KEPT_SAMPLES - len(self.kept_samples)))
 
     def drop(self, reason: str, sample: Sample) -> None:
         """Count one record as left out."""

@@ -32,8 +32,9 @@ from alma_cli.data.decontamination import HeldOutText
 from alma_cli.data.keys import exact_keys, pair_keys, signatures
 from alma_cli.data.records import Pair, RawBlock, Reader, Unreadable, columns_of, languages_of
 
-# Records are cleaned so many at a time: their characters should stay in the processor's cache.
-_RECORDS, _CHARACTERS = 1000, 2**18
+# Records are cleaned so many at a time: few enough for the processor's cache, and enough that what a step takes however
+# few they are hardly counts.
+_RECORDS, _CHARACTERS = 4000, 2**20
 # Of a document with so many characters only the lines that overlap with held-out text go.
 _LONG_DOCUMENT = 5000
 
@@ -138,6 +139,7 @@ class _Worker:
         # Validation data, too, is measured with as it is.
         self.cleaner = Cleaner(job.filters, "train" if job.split == "train" else "test", self.count_tokens)
         self.held_out = HeldOutText.load(job.held_out) if job.held_out else None
+        self._wanted: dict[tuple[Direction, bool], bool] = {}
 
     def clean(
         self, rows: Sequence[tuple[int, Any]], file: str, account: Account
@@ -148,7 +150,7 @@ class _Worker:
         for place, row in rows:
             if isinstance(row, Unreadable):
                 account.drop(row.reason, Sample(place, row.text, file))
-            elif not self.job.wants(row):
+            elif not self._wants(row):
                 account.drop("other_direction", Sample(place, shown(row), file))
             else:
                 wanted.append((place, row))
@@ -166,9 +168,16 @@ class _Worker:
                 account.drop("in_test_or_valid", overlap.sample)
             else:
                 account.repaired += 1
-        for place, record in kept:
-            account.keep(Sample(place, shown(record), file))
+        account.keep(len(kept), (Sample(place, shown(record), file) for place, record in kept))
         return kept, overlaps
+
+    def _wants(self, record: Pair | Document) -> bool:
+        if isinstance(record, Document):
+            return True
+        kind = record.direction, record.directed
+        if (wanted := self._wanted.get(kind)) is None:
+            wanted = self._wanted[kind] = self.job.wants(record)
+        return wanted
 
     def _without_held_out(self, rows: list[tuple[int, Any]], file: str) -> tuple[list[tuple[int, Any]], list[Overlap]]:
         if self.held_out is None or not rows:
@@ -209,15 +218,14 @@ class _Worker:
 
     def _pair_keys(self, pairs: Sequence[Pair]) -> dict[str, Any]:
         sources, targets = [pair.source for pair in pairs], [pair.target for pair in pairs]
-        ways = [str(pair.direction) for pair in pairs]
-        back = [str(pair.direction.reverse) for pair in pairs]
+        keys = pair_keys(pairs)
         both = [f"{pair.source}\n{pair.target}" for pair in pairs]
         return {
-            "key": pa.array(pair_keys(pairs), pa.uint64()),
-            "source_key": pa.array(exact_keys(ways, sources), pa.uint64()),
-            "target_key": pa.array(exact_keys(back, targets), pa.uint64()),
-            "source_text_key": pa.array(exact_keys([pair.direction.source for pair in pairs], sources), pa.uint64()),
-            "target_text_key": pa.array(exact_keys([pair.direction.target for pair in pairs], targets), pa.uint64()),
+            "key": pa.array(keys.pair, pa.uint64()),
+            "source_key": pa.array(keys.source, pa.uint64()),
+            "target_key": pa.array(keys.target, pa.uint64()),
+            "source_text_key": pa.array(keys.source_text, pa.uint64()),
+            "target_text_key": pa.array(keys.target_text, pa.uint64()),
             "signature": _binary(signatures(Characters.of(both))),
             "source_tokens": self._tokens(sources),
             "target_tokens": self._tokens(targets),

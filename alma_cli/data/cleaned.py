@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -155,7 +155,10 @@ def records_in(table: pa.Table) -> Iterator[Pair | Document]:
     for source_language, target_language, source, target, directed in zip(
         *(table[name].to_pylist() for name in _PAIR_COLUMNS), strict=True
     ):
-        yield Pair(Direction(source_language, target_language), source, target, directed)
+        yield Pair(_direction(source_language, target_language), source, target, directed)
+
+
+_direction = cache(Direction)
 
 
 def shown(record: Pair | Document) -> str:

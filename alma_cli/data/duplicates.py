@@ -9,17 +9,21 @@ is done in several passes, each over the keys of a part of their range.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from alma_cli.data.keys import SIGNATURE_BYTES
 from alma_cli.data.letters import mixed
 
 Rows = npt.NDArray[np.int64]
 """Row numbers, ascending."""
 KeyColumn = Callable[[], Iterable[npt.NDArray[np.uint64]]]
 SignatureColumn = Callable[[], Iterable[npt.NDArray[np.uint8]]]
+Test = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]]
+"""Which of some pairs of rows, (P, 2), (P,)."""
 
 BUDGET = 256 * 2**20
 """Bytes to work with."""
@@ -35,6 +39,8 @@ _NEIGHBOURS = 4
 _MOST_LIKE = 2
 # Signatures in hand at a time: few enough for the processor's cache.
 _AT_ONCE = 2**12
+_PAIRS_AT_ONCE = 2**15
+_ROUNDING = 1e-6
 
 
 def beyond_the_cap(keys: KeyColumn, kept: npt.NDArray[np.bool_], most: int, *, budget: int = BUDGET) -> Rows:
@@ -59,7 +65,12 @@ def near_duplicates(
     `similarity` is Jaccard's, of the sets behind the signatures, as far as these tell.
     """
     likenesses = _Likenesses(len(kept))
-    for pairs in _candidates(signatures, kept, likenesses, budget):
+    sketches = _Sketches.of(signatures, len(kept), budget // 4)
+
+    def worth_comparing(pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return (likenesses.counts[pairs[:, 0]] < _MOST_LIKE) & sketches.may_be_alike(pairs, similarity)
+
+    for pairs in _candidates(signatures, kept, worth_comparing, budget):
         likenesses.add(pairs[_estimates(signatures, pairs) >= similarity])
     return likenesses.settled()
 
@@ -132,8 +143,46 @@ class _Likenesses:
         return self._pairs[used, 0], self._pairs[used, 1]
 
 
+@dataclass(frozen=True)
+class _Sketches:
+    """A bit of each of a signature's bins, in so little memory that all rows' are at hand.
+
+    Bins that differ in that bit differ. Text put together from the same sentences has bands in common far more often
+    than it is alike; signatures are read from disk only for pairs that this leaves.
+    """
+
+    bits: npt.NDArray[np.uint64]  # (R, words of 64 bins)
+    filled: npt.NDArray[np.uint16]  # (R,) bins that are not empty
+
+    @classmethod
+    def of(cls, signatures: SignatureColumn, rows: int, budget: int) -> _Sketches:
+        """Sketches of as many bins as the budget, in bytes, has room for."""
+        most = budget // (8 * max(1, rows))
+        bits, filled, start = np.zeros((rows, 0), np.uint64), np.zeros(rows, np.uint16), 0
+        for block in signatures():
+            words = min(block.shape[1] // 64, most)
+            if not bits.shape[1]:
+                bits = np.zeros((rows, words), np.uint64)
+            own = slice(start, start + len(block))
+            bits[own] = np.packbits(block[:, : 64 * words] & 1, axis=1).view(np.uint64)
+            filled[own] = np.count_nonzero(block, axis=1)
+            start += len(block)
+        return cls(bits, filled)
+
+    def may_be_alike(self, pairs: npt.NDArray[np.int64], similarity: float) -> npt.NDArray[np.bool_]:
+        """Whether the signatures of each pair may be so similar, (P,)."""
+        found = np.zeros(len(pairs), dtype=bool)
+        for first in range(0, len(pairs), _PAIRS_AT_ONCE):
+            one, other = pairs[first : first + _PAIRS_AT_ONCE].T
+            differing = np.bitwise_count(self.bits[one] ^ self.bits[other]).sum(axis=1, dtype=np.uint16)
+            # Of the bins that are not empty in both, at least these differ.
+            most = np.minimum(self.filled[one] + self.filled[other], SIGNATURE_BYTES)
+            found[first : first + _PAIRS_AT_ONCE] = differing <= (1 - similarity) * most + _ROUNDING
+        return found
+
+
 def _candidates(
-    signatures: SignatureColumn, kept: npt.NDArray[np.bool_], likenesses: _Likenesses, budget: int
+    signatures: SignatureColumn, kept: npt.NDArray[np.bool_], worth_comparing: Test, budget: int
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Pairs of kept rows with a band in common, the later one first, (P, 2): as many at a time as the budget allows."""
     count = int(kept.sum())
@@ -148,7 +197,7 @@ def _candidates(
             waiting: list[npt.NDArray[np.int64]] = []
             while keys:
                 for pairs in _neighbours(np.concatenate(keys.pop()), rows, most):
-                    waiting.append(pairs[likenesses.counts[pairs[:, 0]] < _MOST_LIKE])
+                    waiting.append(pairs[worth_comparing(pairs)])
                     if sum(map(len, waiting)) >= most:
                         yield np.concatenate(waiting)
                         waiting = []

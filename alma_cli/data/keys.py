@@ -5,11 +5,13 @@ N = texts, C = characters of all texts, K = bytes of a signature
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from alma_cli.core.languages import Direction
 from alma_cli.core.text.characters import Characters
 from alma_cli.data.letters import mixed
 from alma_cli.data.records import Pair
@@ -24,22 +26,41 @@ _TOO_SHORT = 10
 # Odd and otherwise arbitrary: the multipliers of hash functions modulo 2^64.
 _A, _B, _C = 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93
 # Characters in hand at a time: few enough for the processor's cache.
-_AT_ONCE = 2**18
+_AT_ONCE = 2**14
+
+
+@dataclass(frozen=True)
+class PairKeys:
+    """Keys of pairs and of their sides, (N,) each."""
+
+    pair: npt.NDArray[np.uint64]  # with its languages, whichever of them is called the source
+    source: npt.NDArray[np.uint64]  # as the source of a direction
+    target: npt.NDArray[np.uint64]
+    source_text: npt.NDArray[np.uint64]  # as text of its language
+    target_text: npt.NDArray[np.uint64]
 
 
 def exact_keys(*columns: Sequence[str]) -> npt.NDArray[np.uint64]:
     """A key of what stands in the columns side by side, (N,): the same for the same texts in the same columns only."""
-    keys = np.zeros(len(columns[0]), dtype=np.uint64)
-    for column in columns:
-        keys = mixed(keys * np.uint64(_A) + _hashes(column))
-    return keys
+    return _side_by_side(*map(_hashes, columns))
 
 
-def pair_keys(pairs: Sequence[Pair]) -> npt.NDArray[np.uint64]:
-    """A key of each pair with its languages, whichever of them is called the source, (N,)."""
-    sources = exact_keys([pair.direction.source for pair in pairs], [pair.source for pair in pairs])
-    targets = exact_keys([pair.direction.target for pair in pairs], [pair.target for pair in pairs])
-    return either_way(sources, targets)
+def pair_keys(pairs: Sequence[Pair]) -> PairKeys:
+    """What tells which pairs are the same, and which have a side in common."""
+    sources, targets = _hashes([pair.source for pair in pairs]), _hashes([pair.target for pair in pairs])
+    directions = [pair.direction for pair in pairs]
+    # Most often all pairs share one object, so that it is hashed once.
+    distinct = {id(direction): direction for direction in directions}
+    source_text, target_text, source, target = (
+        _side_by_side(_labels(directions, {number: label(one) for number, one in distinct.items()}), texts)
+        for label, texts in (
+            (lambda one: one.source, sources),
+            (lambda one: one.target, targets),
+            (str, sources),
+            (lambda one: str(one.reverse), targets),
+        )
+    )
+    return PairKeys(either_way(source_text, target_text), source, target, source_text, target_text)
 
 
 def either_way(one: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
@@ -74,6 +95,19 @@ def signatures(texts: Characters) -> npt.NDArray[np.uint8]:
     short = folded.lengths < _TOO_SHORT
     rows[short] = _signatures_of_whole_texts(folded, np.flatnonzero(short))
     return rows
+
+
+def _side_by_side(*columns: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    keys = np.zeros(len(columns[0]), dtype=np.uint64)
+    for column in columns:
+        keys = mixed(keys * np.uint64(_A) + column)
+    return keys
+
+
+def _labels(directions: Sequence[Direction], label_of: Mapping[int, str]) -> npt.NDArray[np.uint64]:
+    """A hash of each direction's label."""
+    hash_of = dict(zip(label_of, _hashes(list(label_of.values())).tolist(), strict=True))
+    return np.fromiter((hash_of[id(one)] for one in directions), dtype=np.uint64, count=len(directions))
 
 
 def _hashes(column: Sequence[str]) -> npt.NDArray[np.uint64]:

@@ -80,6 +80,8 @@ def _held_out(train: Selection, most: int, seed: int, held_out: HeldOutSets) -> 
     """Some training pairs as validation data; training pairs that overlap with these are left out."""
     rows = np.flatnonzero(train.kept)
     chosen = rows[sorted(held_out_indices(len(rows), most, seed))]
+    if not len(chosen):
+        return Selection([])
     train.drop("held_out", chosen)
     valid = Selection(train.corpora)
     valid.kept[:] = False
@@ -103,15 +105,19 @@ class _Counted:
     def examples(self) -> Iterator[Example]:
         """The examples of the kept pairs, in the order of the corpora."""
         source_tokens, target_tokens = self.tokens
+        known: dict[tuple[Direction, bool], list[tuple[Direction, _Counts]]] = {}
         for row, pair in self.selection.rows.records(self.selection.kept):
-            texts = {pair.direction.source: pair.source, pair.direction.target: pair.target}
-            tokens = {pair.direction.source: source_tokens[row], pair.direction.target: target_tokens[row]}
-            for way in directions_of(pair, self.split, self.directions):
-                counts = self.found.setdefault(way, _Counts())
+            kind = (pair.direction, pair.directed)
+            if (ways := known.get(kind)) is None:
+                found = directions_of(pair, self.split, self.directions)
+                ways = known[kind] = [(way, self.found.setdefault(way, _Counts())) for way in found]
+            of_source, of_target = int(source_tokens[row]), int(target_tokens[row])
+            for way, counts in ways:
+                forward = way.source == pair.direction.source
                 counts.examples += 1
-                counts.source_tokens += int(tokens[way.source])
-                counts.target_tokens += int(tokens[way.target])
-                yield Example(way, texts[way.source], texts[way.target])
+                counts.source_tokens += of_source if forward else of_target
+                counts.target_tokens += of_target if forward else of_source
+                yield Example(way, *((pair.source, pair.target) if forward else (pair.target, pair.source)))
 
     def counts(self) -> dict[str, Any]:
         """What the manifest says of the split."""

@@ -17,7 +17,7 @@ from alma_cli.data.mono import PARALLEL
 from alma_cli.data.sources import Corpus
 
 # A change of what cleaning decides makes the blocks of before useless; so may another version of what it stands on.
-CLEANING_VERSION = 2
+CLEANING_VERSION = 3
 CLEANING_PACKAGES = ("py3langid",)
 
 

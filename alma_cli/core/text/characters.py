@@ -22,6 +22,7 @@ _CODE_POINTS = sys.maxunicode + 1
 # Planes 4 to 13 have no character in any version of Unicode; 15 and 16 are for private use, but for two at each end.
 _EMPTY_PLANES = range(0x40000, 0xE0000)
 _PRIVATE_PLANES = range(0xF0000, _CODE_POINTS)
+_FEW = 256  # characters for each one that is wanted: so few of them are looked for one by one
 _PIECE = 1 << 16  # characters that are looked up at a time, so that they stay in the cache
 
 
@@ -60,6 +61,10 @@ class Characters:
 
     def count(self, wanted: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
         """How many of each text's characters are wanted; `wanted` is (C,), the counts are (N,)."""
+        total = np.count_nonzero(wanted)
+        if total * _FEW <= len(wanted):
+            places = np.flatnonzero(wanted) if total else np.zeros(0, dtype=np.int64)
+            return np.diff(np.searchsorted(places, self.starts))
         sums = np.zeros(len(wanted) + 1, dtype=np.int32 if len(wanted) < 1 << 31 else np.int64)
         np.cumsum(wanted, dtype=sums.dtype, out=sums[1:])
         return np.diff(sums[self.starts]).astype(np.int64)

@@ -52,6 +52,8 @@ _WINDOW, _WINDOWS = 300, 5  # characters of a document that are judged together,
 _NO_LANGUAGE = re.compile(
     r"(?:https?://|www\.)\S+|(?<!\S)\S+@\S+|<[^<>]{1,200}>|&\w{2,8};|(?<![\w./-])[\w./-]*\d[\w./-]*"
 )
+_PARTS_OF_NO_LANGUAGE = ("://", "www.", "@", "<", "&")
+_FROM_A_DIGIT = re.compile(r"\d[\w./-]*")
 _COMMON_WORD = re.compile(r"(?<![\w./@-])[a-zà-öø-ÿ]{3,}(?![\w/@-])")
 _WORD = re.compile(r"[^\W\d_]+")
 
@@ -71,20 +73,25 @@ def other_languages(texts: Sequence[str], characters: Characters, expected: str)
 
 def other_languages_of_documents(texts: Sequence[str], expected: str) -> dict[int, str]:
     """The same for long texts, each judged by a few windows: wrong where most of those are."""
-    windows, owners = [], []
-    for owner, text in enumerate(texts):
-        of_text = _windows(text)
-        windows += of_text
-        owners += [owner] * len(of_text)
-    verdicts: dict[int, list[str]] = {}
-    for index, language in other_languages(windows, Characters.of(windows), expected).items():
-        verdicts.setdefault(owners[index], []).append(language)
-    sizes = Counter(owners)
+    windows = [_windows(text) for text in texts]
+    # Where one half of the windows is right, most of all cannot be wrong.
+    suspects = list(_verdicts([of_text[::2] for of_text in windows], expected))
+    verdicts = _verdicts([windows[index] for index in suspects], expected)
     return {
-        owner: Counter(of_text).most_common(1)[0][0]
-        for owner, of_text in verdicts.items()
-        if 2 * len(of_text) > sizes[owner]
+        suspects[number]: Counter(of_text).most_common(1)[0][0]
+        for number, of_text in verdicts.items()
+        if 2 * len(of_text) > len(windows[suspects[number]])
     }
+
+
+def _verdicts(windows: Sequence[Sequence[str]], expected: str) -> dict[int, list[str]]:
+    """By the number of a text the languages that windows of it are in, where those are not the expected one."""
+    owners = [owner for owner, of_text in enumerate(windows) for _ in of_text]
+    flat = [window for of_text in windows for window in of_text]
+    verdicts: dict[int, list[str]] = {}
+    for index, language in other_languages(flat, Characters.of(flat), expected).items():
+        verdicts.setdefault(owners[index], []).append(language)
+    return verdicts
 
 
 def script_letters(characters: Characters, scripts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
@@ -134,7 +141,7 @@ def _other_scripts(
 
 def _says_something(text: str, own_letters: int) -> bool:
     """Whether the Latin letters in a text of another script are more than names, terms and addresses."""
-    plain = _NO_LANGUAGE.sub(" ", text)
+    plain = _only_language(text)
     words = _COMMON_WORD.findall(plain)
     if own_letters:
         return len(words) >= _WORDS_BESIDE and sum(map(len, words)) > _LETTERS_BESIDE * own_letters
@@ -150,7 +157,7 @@ def _other_of_script(texts: Sequence[str], model: Rivals, expected: str) -> dict
     found = {}
     for start in range(0, len(doubted), _TOGETHER):
         some = doubted[start : start + _TOGETHER]
-        whole = [_NO_LANGUAGE.sub(" ", texts[index][:_MOST_CHARACTERS]) for index in some]
+        whole = [_only_language(texts[index][:_MOST_CHARACTERS]) for index in some]
         margins, nearest = model.margins(whole, expected, most_bytes=_MOST_BYTES)
         lagging = np.flatnonzero(margins < -_CLEARLY_WRONG).tolist()
         plain = [_without_names(whole[k]) for k in lagging]
@@ -159,6 +166,21 @@ def _other_of_script(texts: Sequence[str], model: Rivals, expected: str) -> dict
             if _is_wrong(float(margins[k]), len(rest), plain_margin):
                 found[some[k]] = nearest[k]
     return found
+
+
+def _only_language(text: str) -> str:
+    """The text with a space in place of each address, tag, entity and word with a digit in it."""
+    if any(part in text for part in _PARTS_OF_NO_LANGUAGE):
+        return _NO_LANGUAGE.sub(" ", text)
+    # The same in a fifth of the time, where there are only words with digits.
+    pieces, end = [], 0
+    for found in _FROM_A_DIGIT.finditer(text):
+        start = found.start()
+        while start > end and (text[start - 1].isalnum() or text[start - 1] in "_./-"):
+            start -= 1
+        pieces.append(text[end:start])
+        end = found.end()
+    return " ".join([*pieces, text[end:]]) if pieces else text
 
 
 def _without_names(text: str) -> str:

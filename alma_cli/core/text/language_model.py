@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -62,9 +63,16 @@ class Rivals:
         """The margins by the first bytes, (N,), and the most likely language of each text."""
         data = [_bytes_of(text)[:most_bytes] for text in texts]
         scores = np.empty((len(data), len(self.languages)), dtype=np.float32)
-        for index, seen in enumerate(self.automaton.walk(data).T):
-            features, counts = np.unique(seen, return_counts=True)
-            scores[index] = np.log1p(counts.astype(np.float32)) @ self.weights[features]
+        seen = np.sort(self.automaton.walk(data).T, axis=1)
+        # A run of equal features begins where they change, and with each text.
+        begins = np.ones(seen.shape, dtype=bool)
+        np.not_equal(seen[:, 1:], seen[:, :-1], out=begins[:, 1:])
+        places = np.flatnonzero(begins)
+        features = seen.ravel()[places]
+        logarithms = np.log1p(np.diff(places, append=seen.size).astype(np.float32))
+        ends = np.cumsum(begins.sum(axis=1)).tolist()
+        for index, (start, end) in enumerate(pairwise([0, *ends])):
+            scores[index] = logarithms[start:end] @ self.weights[features[start:end]]
         scores += self.priors
         nearest = [self.languages[place] for place in scores.argmax(axis=1).tolist()]
         return self._margins(scores, data, expected), nearest

@@ -8,8 +8,10 @@ import unicodedata
 from alma_cli.core.text.addresses import without_addresses
 
 # The number of COVID-19 is its name.
-_NUMBER = re.compile(r"(?<![A-Za-z]-)(?<!\d)\d+(?:[.,:]\d+|[ \u00a0\u202f'’]\d{3}(?!\d))*")
+# A digit comes first in the pattern, since then all else is passed over quickly.
+_NUMBER = re.compile(r"\d(?<!\d\d)(?<![A-Za-z]-\d)\d*(?:[.,:]\d+|[ \u00a0\u202f'’]\d{3}(?!\d))*")
 # Where numbers are converted or rounded, written in words or by another count of zeros, they differ in good pairs.
+_NO_DIGIT = re.compile(r":00$|\D")
 _CONVERTED = re.compile(
     r"\b(?:miles?|mph|feet|foot|ft|inch(?:es)?|yards?|pounds?|lbs?|ounces?|oz|gallons?|acres?|fahrenheit|degrees?|stone"
     r"|sq|square|[ap]\.\s?m|half|quarter|million\w*|billion\w*|trillion\w*|thousand\w*|hundred\w*|dozens?|mio|mrd|mld"
@@ -34,6 +36,8 @@ def numbers_disagree(source: str, target: str) -> bool:
     """Whether a number of one side stands on the other with other digits, and nothing explains it."""
     source, target = (unicodedata.normalize("NFKC", without_addresses(text)) for text in (source, target))
     here, there = numbers_in(source), numbers_in(target)
+    if here == there:
+        return False
     lengths = {len(number) for number in here - there if len(number) >= TELLING_DIGITS}
     if not any(len(number) in lengths for number in there - here):
         return False
@@ -42,8 +46,8 @@ def numbers_disagree(source: str, target: str) -> bool:
 
 def numbers_in(text: str) -> set[str]:
     """The digits of each number, without separators, leading zeros and full hours."""
-    found = (re.sub(r":00$|\D", "", number) for number in _NUMBER.findall(text))
-    return {number.lstrip("0") for number in found}
+    found = _NUMBER.findall(text)
+    return {(number if number.isdigit() else _NO_DIGIT.sub("", number)).lstrip("0") for number in found}
 
 
 def missing_numbers(source: str, target: str) -> set[str]:

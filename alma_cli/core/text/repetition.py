@@ -70,7 +70,12 @@ def document_repeats_itself(text: str, *, has_runs: bool) -> bool:
         count = min(_WINDOWS, 1 + len(text) // _WINDOW)
         starts = (k * (len(text) - _WINDOW) // (count - 1) for k in range(count))
         windows = [text[start : start + _WINDOW] for start in starts]
-    return 2 * sum(repeats_itself(window, has_runs=has_runs) for window in windows) >= len(windows)
+    loops, enough = 0, -(-len(windows) // 2)
+    for seen, window in enumerate(windows, start=1):
+        loops += repeats_itself(window, has_runs=has_runs)
+        if loops >= enough or loops + len(windows) - seen < enough:  # it is decided
+            break
+    return loops >= enough
 
 
 def _is_loop(items: Sequence[str], fewest: int, longest_period: int) -> bool:
