@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,7 @@ from alma_cli.data.cleaning import Cleaner
 from alma_cli.data.decontamination import HeldOutText
 from alma_cli.data.keys import exact_keys, pair_keys, signatures
 from alma_cli.data.records import Pair, RawBlock, Reader, Unreadable, columns_of, languages_of
+from alma_cli.data.token_counter import TokenCounter
 
 # Records are cleaned so many at a time: few enough for the processor's cache, and enough that what a step takes however
 # few they are hardly counts.
@@ -104,6 +105,7 @@ def clean_block(task: Task) -> BlockNotes:
         kept, found = worker.clean(rows, block.file, account)
         overlaps += found
         parts.append(worker.columns(kept, block.file))
+        worker.forget_texts()
     notes = BlockNotes(account, overlaps)
     columns = parts or [worker.columns([], block.file)]
     write_block(path, {name: pa.concat_arrays([part[name] for part in columns]) for name in columns[0]}, notes)
@@ -135,7 +137,7 @@ class _Worker:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.count_tokens = _token_counter(job.tokenizer) if job.tokenizer else None
+        self.count_tokens = TokenCounter(job.tokenizer) if job.tokenizer else None
         # Validation data, too, is measured with as it is.
         self.cleaner = Cleaner(job.filters, "train" if job.split == "train" else "test", self.count_tokens)
         self.held_out = HeldOutText.load(job.held_out) if job.held_out else None
@@ -170,6 +172,11 @@ class _Worker:
                 account.repaired += 1
         account.keep(len(kept), (Sample(place, shown(record), file) for place, record in kept))
         return kept, overlaps
+
+    def forget_texts(self) -> None:
+        """Another chunk comes."""
+        if self.count_tokens:
+            self.count_tokens.known.clear()
 
     def _wants(self, record: Pair | Document) -> bool:
         if isinstance(record, Document):
@@ -241,20 +248,6 @@ class _Worker:
 @lru_cache(maxsize=2)
 def _worker(job: Job) -> _Worker:
     return _Worker(job)
-
-
-def _token_counter(path: Path) -> Callable[[Sequence[str]], list[int]]:
-    """Tokens of each text without special tokens; by the tokenizer's own file, which needs no torch to be loaded."""
-    from tokenizers import Tokenizer
-
-    tokenizer: Any = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(one) for one in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    return count
 
 
 def _binary(rows: np.ndarray) -> Any:
