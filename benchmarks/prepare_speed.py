@@ -53,7 +53,7 @@ OURS_WITHOUT = Tool("alma, same filters", 2, repetition=False)
 THEIRS_WITHOUT, THEIRS_QUICK = (Tool("OpusFilter", 2, repetition=False, with_cld2=quick) for quick in (False, True))
 OF_A_PART = (THEIRS, OURS, THEIRS_WITHOUT, OURS_WITHOUT, THEIRS_QUICK)
 OF_ALL = (OURS, OURS_WITHOUT, THEIRS_QUICK, ALL_OF_OURS)
-SMALL_PART = 50
+PART_OF_PAIRS, PART_OF_DOCUMENTS = 50, 250
 FEW_PAIRS = 5000  # that each of OpusFilter's filters is timed with
 
 
@@ -140,7 +140,7 @@ class _Bench:
 
         Its language model and its RepetitionFilter take OpusFilter an hour for a million, so they get a part of them.
         """
-        given, kinds = self._written_pairs(count // SMALL_PART)
+        given, kinds = self._written_pairs(count // PART_OF_PAIRS)
         some = list(read_lines(*given.files))
         self.speeds = filter_speeds(self.python, some[:FEW_PAIRS], self.work)
         folders = [self._measure(f"{given.lines:,} pairs", tool, given) for tool in OF_A_PART]
@@ -172,7 +172,7 @@ class _Bench:
 
         OpusFilter's RepetitionFilter would take an hour for half a gigabyte.
         """
-        jobs = [(sizes[0] / SMALL_PART, OF_A_PART)]
+        jobs = [(sizes[0] / PART_OF_DOCUMENTS, OF_A_PART)]
         jobs += [(size, (ALL_OF_OURS,)) for size in sizes]
         file = self.work / "documents.txt"
         for size, tools in jobs:
