@@ -81,16 +81,15 @@ def main() -> int:
     work = Path(tempfile.mkdtemp(prefix="alma-benchmark-", dir=options.work))
     try:
         bench = _Bench(material(options.data), python, work, options.repeat, keep=options.keep)
-        decisions = None
         smaller = QUICK if options.quick else 1
         try:
             if "pairs" in options.only:
-                decisions = bench.pairs(options.pairs // smaller)
+                bench.pairs(options.pairs // smaller)
             if "documents" in options.only:
                 bench.documents([size / smaller for size in options.gigabytes])
         except KeyboardInterrupt:
             print("broken off: here is what has been measured", file=sys.stderr)
-        print(_report(bench, decisions))
+        print(_report(bench))
         if options.json:
             options.json.write_text(json.dumps([asdict(row) for row in bench.rows], indent=1) + "\n")
     finally:
@@ -134,8 +133,9 @@ class _Bench:
         self.keep = keep
         self.rows: list[Row] = []
         self.speeds: dict[str, float] = {}
+        self.decisions: Decisions | None = None
 
-    def pairs(self, count: int) -> Decisions:
+    def pairs(self, count: int) -> None:
         """Sentence pairs: every tool, and where they differ.
 
         Its language model and its RepetitionFilter take OpusFilter an hour for a million, so they get a part of them.
@@ -154,10 +154,10 @@ class _Bench:
         found.reasons[ALMA_ONLY] = Reasons.of(by_alma, reasons_of_alma(by_alma))
         rejecting = reasons_of_opusfilter(self.python, by_opusfilter, self.work)
         found.reasons[OPUSFILTER_ONLY] = Reasons.of(by_opusfilter, rejecting)
+        self.decisions = found
         given, _ = self._written_pairs(count)
         for tool in OF_ALL:
             self._measure(f"{count:,} pairs", tool, given)
-        return found
 
     def _written_pairs(self, count: int) -> tuple[Input, list[str]]:
         """Files of so many pairs, and the kind of each."""
@@ -205,9 +205,9 @@ class _Bench:
         return directory
 
 
-def _report(bench: _Bench, decisions: Decisions | None) -> str:
+def _report(bench: _Bench) -> str:
     parts = [_speeds(bench.rows)]
-    if decisions:
+    if decisions := bench.decisions:
         parts += [_filter_speeds(bench.speeds), _by_fault(decisions), _differences(decisions)]
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("alma-cli", "numpy", "pyarrow"))
     versions += f", OpusFilter {OPUSFILTER}"
