@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from alma_cli.core.recipe import Recipe
     from alma_cli.decoding.estimate import Estimate
     from alma_cli.decoding.glossary import Glossary
-    from alma_cli.decoding.segments import FlagsOf, Outcome, SegmentTranslator
+    from alma_cli.decoding.segments import Candidate, FlagsOf, Outcome, SegmentTranslator
     from alma_cli.decoding.session import Session
     from alma_cli.decoding.translator import Translation
     from alma_cli.documents.jobs import Job, Places
@@ -221,9 +221,11 @@ def _with_terms(flags_of: FlagsOf, glossary: Glossary | None) -> FlagsOf:
     if glossary is None:
         return flags_of
 
-    def flags(source: str, translation: str, reached_limit: bool) -> tuple[str, ...]:
-        found = flags_of(source, translation, reached_limit)
-        return (*found, "term_missing") if glossary.missing(source, translation) else found
+    def flags(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
+        return [
+            (*found, "term_missing") if glossary.missing(one.source, one.text) else found
+            for one, found in zip(candidates, flags_of(candidates), strict=True)
+        ]
 
     return flags
 
@@ -235,8 +237,10 @@ def _flag_counts(outcomes: dict[str, Outcome]) -> Counter[str]:
 def _flags_of(direction: Direction) -> FlagsOf:
     from alma_cli.core.flags import flag_segments
 
-    def flags(source: str, translation: str, reached_limit: bool) -> tuple[str, ...]:
-        found = flag_segments([source], [translation], direction)[0]
-        return (*(flag.name for flag in found), *(("cut",) if reached_limit else ()))
+    def flags(candidates: Sequence[Candidate]) -> list[tuple[str, ...]]:
+        found = flag_segments([one.source for one in candidates], [one.text for one in candidates], direction)
+        # Whether two translations are the same depends on which are judged together: that is no fault of one of them.
+        names = [tuple(flag.name for flag in flags if flag.name != "duplicated") for flags in found]
+        return [(*own, *(("cut",) if one.reached_limit else ())) for one, own in zip(candidates, names, strict=True)]
 
     return flags

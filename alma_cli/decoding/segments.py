@@ -19,10 +19,21 @@ from alma_cli.decoding.translator import Translation
 IN_CONTEXT = "in the context of those before them"
 
 Plan = list[tuple[str, str]]  # pieces of a text, each with the white space after it
-# Of a source, its translation and whether that was stopped at the token limit: what is odd about it.
-FlagsOf = Callable[[str, str, bool], tuple[str, ...]]
 # Given what is being made, how many of them and how many there were before: draws the progress, and takes them all.
 Follow = Callable[[Iterator[Translation], str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A translation that is to be judged."""
+
+    source: str
+    text: str
+    reached_limit: bool  # it was stopped at the token limit
+
+
+# What is odd about each of many translations, which is known faster of many together.
+FlagsOf = Callable[[Sequence[Candidate]], list[tuple[str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -127,10 +138,15 @@ class SegmentTranslator:
         if attempt.by_sentences:
             plans = {text: plan for text, plan in plans.items() if len(plan) > 1}
         found = self._translations(_texts(plans), attempt, first=first, before=before)
-        return {
-            text: outcome
+        put_together = [
+            (Candidate(text, self._whole(plan, kept), any(part.reached_limit for part in kept)), kept)
             for text, plan in plans.items()
-            if (outcome := self._put_together(text, plan, found)) is not None
+            if (kept := _parts(plan, found)) is not None
+        ]
+        flags = self.flags_of([candidate for candidate, _ in put_together])
+        return {
+            one.source: _outcome(one.source, one.text, of_one, kept)
+            for (one, kept), of_one in zip(put_together, flags, strict=True)
         }
 
     def _translations(
@@ -161,15 +177,8 @@ class SegmentTranslator:
             self.counts.tokens += translation.new_tokens
             yield translation
 
-    def _put_together(self, text: str, plan: Plan, found: dict[str, Kept]) -> Outcome | None:
-        """The translation of a text whose parts have one; None where one has none yet."""
-        parts = [found.get(part) if part else Kept("", 0, reached_limit=False, source_cut=False) for part, _ in plan]
-        kept = [part for part in parts if part is not None]
-        if len(kept) < len(plan):
-            return None
-        joined = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
-        flags = self.flags_of(text, joined, any(part.reached_limit for part in kept))
-        return _outcome(text, joined, flags, kept)
+    def _whole(self, plan: Plan, parts: Sequence[Kept | Outcome]) -> str:
+        return pieces.join([part.text for part in parts], [after for _, after in plan], self.direction.target)
 
     def _joined(self, segment: str, plan: Plan, found: dict[str, Outcome]) -> Outcome:
         parts = [found.get(text) if text else Outcome("", "") for text, _ in plan]
@@ -178,10 +187,16 @@ class SegmentTranslator:
             return Outcome(segment, segment, is_translated=False)
         if len(plan) == 1:
             return kept[0]
-        text = pieces.join([part.text for part in kept], [after for _, after in plan], self.direction.target)
-        limited = any("cut" in part.flags for part in kept)
-        flags = self.flags_of(segment, text, limited)
+        text = self._whole(plan, kept)
+        (flags,) = self.flags_of([Candidate(segment, text, any("cut" in part.flags for part in kept))])
         return _outcome(segment, text, flags, kept)
+
+
+def _parts(plan: Plan, found: dict[str, Kept]) -> list[Kept] | None:
+    """The translations of a text's parts; None where one has none yet."""
+    parts = [found.get(part) if part else Kept("", 0, reached_limit=False, source_cut=False) for part, _ in plan]
+    kept = [part for part in parts if part is not None]
+    return kept if len(kept) == len(plan) else None
 
 
 def _outcome(source: str, text: str, flags: tuple[str, ...], parts: Sequence[Kept | Outcome]) -> Outcome:

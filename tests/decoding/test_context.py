@@ -42,7 +42,7 @@ def segments(translator: Translator, journals: Path, lively_model: Path, guide: 
         return origin_of(files, direction, settings, "alma")
 
     session = Session(lambda: translator, origin, SETTINGS, journals=journals, guide_of=lambda _: guide)
-    return SegmentTranslator(session, DE_EN, (Attempt("", SETTINGS),), lambda *_: (), follow)
+    return SegmentTranslator(session, DE_EN, (Attempt("", SETTINGS),), lambda found: [()] * len(found), follow)
 
 
 def alone(translator: Translator, source: str, guidance: Guidance) -> str:
@@ -79,7 +79,7 @@ def test_what_is_worse_in_context_stays_as_it_was_alone(
 ) -> None:
     one = segments(translator, tmp_path, lively_model, Guide())
     guided = alone(translator, "Die Katze", Guidance(shots=(("Der Hund", alone(translator, "Der Hund", Guidance())),)))
-    one.flags_of = lambda _, translation, __: ("odd",) if translation == guided else ()
+    one.flags_of = lambda candidates: [("odd",) if one.text == guided else () for one in candidates]
 
     assert one.outcomes(["Der Hund", "Die Katze"])["Die Katze"].text == alone(translator, "Die Katze", Guidance())
 
