@@ -61,7 +61,7 @@ def test_chunks_change_neither_loss_nor_gradient(
     make: MakeModel, labels_per_chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", labels_per_chunk * V)
-    monkeypatch.setattr(objective, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(objective, "_FEWEST_ROWS_ON_A_CPU", 1)
     model, plain = make(), make()
     use_kernels(model)
     expected = plain_loss(plain, EXAMPLES)
@@ -75,7 +75,7 @@ def test_chunks_change_neither_loss_nor_gradient(
 
 def test_logits_exist_for_no_more_labels_than_a_chunk_has(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", 10 * V)
-    monkeypatch.setattr(objective, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(objective, "_FEWEST_ROWS_ON_A_CPU", 1)
     model = LLAMA()
     seen: list[int] = []
     model.get_output_embeddings().register_forward_hook(lambda module, inputs, logits: seen.append(len(logits)))
@@ -87,7 +87,7 @@ def test_logits_exist_for_no_more_labels_than_a_chunk_has(monkeypatch: pytest.Mo
 
 def test_a_large_vocabulary_still_has_enough_rows_for_a_fast_product(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", 1)
-    monkeypatch.setattr(objective, "_FEWEST_ROWS", 16)
+    monkeypatch.setattr(objective, "_FEWEST_ROWS_ON_A_CPU", 16)
     model = LLAMA()
     seen: list[int] = []
     model.get_output_embeddings().register_forward_hook(lambda module, inputs, logits: seen.append(len(logits)))
