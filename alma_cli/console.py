@@ -108,7 +108,16 @@ def result_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str
         _out.print(Text(footer), soft_wrap=True)
 
 
-_METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "spbleu": "spBLEU", "ter": "TER"}
+_METRIC_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF2",
+    "chrf++": "chrF2++",
+    "spbleu": "spBLEU",
+    "ter": "TER",
+    "comet": "COMET",
+    "cometkiwi": "COMETKiwi",
+    "xcomet": "XCOMET",
+}
 
 
 def scores(report: ScoreReport) -> None:
@@ -432,6 +441,20 @@ def preparing() -> Iterator[Callable[[int, int], None]]:
             seconds = time.monotonic() - started
             if seconds > _SECONDS_OF_SILENCE:
                 watch.show(f"preparing: {read:,} records read, {kept:,} kept, {read / seconds:,.0f} a second")
+
+        yield show
+
+
+@contextmanager
+def scoring() -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows how far a model has come with scoring segments; of what takes seconds, nothing is shown."""
+    started: dict[str, float] = {}
+    with Watch() as watch:
+
+        def show(what: str, done: int, total: int) -> None:
+            seconds = time.monotonic() - started.setdefault(what, time.monotonic())
+            if seconds > _SECONDS_OF_SILENCE:
+                watch.show(f"{what}: {done:,} of {total:,} segments, {done / seconds:,.0f} a second")
 
         yield show
 

@@ -23,16 +23,18 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _journals_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What fixtures of a whole session translate is not there in the next session."""
+    """What fixtures of a whole session translate and score is not there in the next session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ALMA_JOURNALS", str(tmp_path_factory.mktemp("session-journals")))
+        patch.setenv("ALMA_SCORES", str(tmp_path_factory.mktemp("session-scores")))
         yield
 
 
 @pytest.fixture(autouse=True)
 def _own_journals(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test has translated is not there in the next."""
+    """What one test has translated and scored is not there in the next."""
     monkeypatch.setenv("ALMA_JOURNALS", str(tmp_path_factory.mktemp("journals")))
+    monkeypatch.setenv("ALMA_SCORES", str(tmp_path_factory.mktemp("scores")))
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,10 @@ from alma_cli.commands.options import (
 )
 from alma_cli.commands.steps import (
     comparison_of,
+    means_of_scoring,
     plan_training,
     prepare_stages,
+    require_comet,
     run_training,
     save_scores,
     score_work_directory,
@@ -54,6 +56,7 @@ def run(
     loaded = open_recipe(recipe, overrides)
     settings, work = loaded.recipe, work_directory(loaded, out)
     directions = settings.direction_pairs
+    require_comet(settings.scoring, settings.scoring.metrics)
     prepare_stages(loaded, settings.stage_names, work, sources=None, resume=resume)
     systems: list[System] = [system_of(settings, work, settings.model)] if baseline else []
     for stage in settings.stage_names:
@@ -61,7 +64,9 @@ def run(
     systems.append(system_of(settings, work, None))
     for system in systems:
         translate_test_sets(settings, work, system, directions, resume=resume)
-    scored = score_work_directory(work, directions, settings.scoring.metrics, comparison_of(settings.scoring))
+    with means_of_scoring(settings.scoring, resume=resume) as means:
+        comparison = comparison_of(settings.scoring)
+        scored = score_work_directory(work, directions, settings.scoring.metrics, comparison, means)
     if as_json:
         console.result_json(scored.report.as_json())
     else:

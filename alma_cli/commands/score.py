@@ -13,12 +13,20 @@ from alma_cli.commands.options import (
     OutOption,
     QuietOption,
     RecipeOption,
+    ResumeOption,
     SetOption,
     open_recipe,
     work_directory,
 )
 from alma_cli.commands.score_inputs import Inputs, read_sets
-from alma_cli.commands.steps import comparison_of, save_score_page, save_scores, score_work_directory
+from alma_cli.commands.steps import (
+    comparison_of,
+    means_of_scoring,
+    require_comet,
+    save_score_page,
+    save_scores,
+    score_work_directory,
+)
 from alma_cli.commands.translation import translate_if_nothing_is
 from alma_cli.errors import UsageError, nearest
 
@@ -38,14 +46,14 @@ def score(
         typer.Option("--ref", metavar="FILE|DIR|sacrebleu:SET", help="References; repeatable, all of them count."),
     ] = None,
     source_text: Annotated[
-        Path | None, typer.Option("--src-text", metavar="FILE|DIR", help="The source text, for flags and metrics.")
+        Path | None, typer.Option("--src-text", metavar="FILE|DIR", help="The source text, for flags and COMET.")
     ] = None,
     direction: Annotated[
         str | None,
         typer.Option("--direction", metavar="SRC-TGT", help="Direction, where no name tells it; or only it."),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="bleu,chrf,ter", help="Metrics; else the recipe's.")
+        str | None, typer.Option("--metrics", metavar="bleu,chrf,comet", help="Metrics; else the recipe's.")
     ] = None,
     column: Annotated[
         str, typer.Option("--column", metavar="COLUMN", help="Of tsv or csv: a number from 1, or a name.")
@@ -75,6 +83,7 @@ def score(
     recipe: RecipeOption = None,
     overrides: SetOption = None,
     out: OutOption = None,
+    resume: ResumeOption = True,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -111,13 +120,16 @@ def score(
     if hypotheses:
         inputs = Inputs(hypotheses, references or (), source_text, only, column, field)
         sets = read_sets(inputs, loaded.recipe.direction_pairs)
-        scored = score_sets(sets, wanted, comparison=comparison, flags=flags)
+        with means_of_scoring(loaded.recipe.scoring, resume=resume) as means:
+            scored = score_sets(sets, wanted, comparison=comparison, flags=flags, means=means)
     elif references or source_text:
         raise UsageError("--ref and --src-text need translations to score", hint="name them: alma score HYP --ref FILE")
     else:
         directions = (only,) if only else loaded.recipe.direction_pairs
+        require_comet(loaded.recipe.scoring, wanted)
         translate_if_nothing_is(loaded.recipe, work, directions)
-        scored = score_work_directory(work, directions, wanted, comparison, flags=flags)
+        with means_of_scoring(loaded.recipe.scoring, resume=resume) as means:
+            scored = score_work_directory(work, directions, wanted, comparison, means, flags=flags)
     _print(scored.report, form, loaded.recipe.name)
     if not hypotheses or out:
         file, page = save_scores(scored, work)

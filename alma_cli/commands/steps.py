@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alma_cli.core.recipe import LoadedRecipe, Metric, Recipe, ScoringSettings, StageName
     from alma_cli.core.stage import Finished
     from alma_cli.data.prepare import Engine, PreparedStage
-    from alma_cli.scoring.score import Comparison, Scored
+    from alma_cli.scoring.score import Comparison, Means, Scored
 
 
 def prepare_stages(
@@ -198,11 +198,33 @@ def comparison_of(settings: ScoringSettings, baseline: str | None = None) -> Com
     return Comparison(resampling, baseline)
 
 
+@contextmanager
+def means_of_scoring(settings: ScoringSettings, *, resume: bool) -> Iterator[Means]:
+    """What scores are computed with: the cache of segments' scores, and the screen."""
+    from alma_cli.core.known_models import score_cache_directory
+    from alma_cli.scoring.score import Means
+    from alma_cli.scoring.score_cache import ScoreCache
+
+    with (
+        console.scoring() as progress,
+        ScoreCache(score_cache_directory(), told=console.warn, reads=resume) as cache,
+    ):
+        yield Means(settings, cache, console.note, progress)
+
+
+def require_comet(settings: ScoringSettings, metrics: Sequence[Metric]) -> None:
+    """Raises AlmaError where one of the metrics is COMET's and cannot be had: better now than after hours of work."""
+    from alma_cli.scoring.comet import comet_metrics
+
+    comet_metrics(metrics, settings, told=console.note)
+
+
 def score_work_directory(
     work: Path,
     directions: Sequence[Direction],
     metrics: tuple[Metric, ...],
     comparison: Comparison | None,
+    means: Means,
     *,
     flags: bool = True,
 ) -> Scored:
@@ -215,7 +237,9 @@ def score_work_directory(
     if not examples:
         raise InputError(f"no test examples in '{test_set}'", hint="run `alma prepare` first")
     translations = work / "translations"
-    return score_translations(translations, examples, metrics, directions, comparison=comparison, flags=flags)
+    return score_translations(
+        translations, examples, metrics, directions, comparison=comparison, flags=flags, means=means
+    )
 
 
 def save_scores(scored: Scored, work: Path) -> tuple[Path, Path]:

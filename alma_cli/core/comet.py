@@ -83,7 +83,8 @@ def comet_scores(
 
 def comet_signature(model: str, *, with_reference: bool, precision: CometPrecision = "fp32") -> str:
     """The signature of such scores, without loading the model: what a score depends on. Raises AlmaError."""
-    return _signature(find_checkpoint(model), comet_environment(), precision, with_reference)
+    environment = comet_environment()  # first: without it, no model need be fetched
+    return _signature(find_checkpoint(model), environment, precision, with_reference)
 
 
 def close_comet() -> None:

@@ -75,6 +75,13 @@ def journal_directory() -> Path:
     return cache_directory() / "translations"
 
 
+def score_cache_directory() -> Path:
+    """Where scores of segments are kept: $ALMA_SCORES, else `scores` below the cache directory."""
+    if configured := os.environ.get("ALMA_SCORES"):
+        return Path(configured).expanduser()
+    return cache_directory() / "scores"
+
+
 def wheel_parts(model: KnownModel) -> list[Path] | None:
     """The GGUF file, or its parts in order, inside the installed wheels; None unless all are installed.
 

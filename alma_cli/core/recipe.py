@@ -17,7 +17,8 @@ Split = Literal["train", "valid", "test"]
 Format = Literal[
     "auto", "alma", "jsonl", "tsv", "csv", "lines", "tmx", "xliff", "po", "parquet", "text", "oscar", "hub", "sacrebleu"
 ]
-Metric = Literal["bleu", "chrf", "chrf++", "spbleu", "ter"]
+CometName = Literal["comet", "cometkiwi", "xcomet"]
+Metric = Literal["bleu", "chrf", "chrf++", "spbleu", "ter", "comet", "cometkiwi", "xcomet"]
 
 STAGES: tuple[StageName, ...] = ("mono", "parallel")
 

@@ -6,17 +6,28 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
-from alma_cli.core.recipe import Metric
+from alma_cli.core.recipe import Metric, ScoringSettings
 from alma_cli.errors import UsageError, nearest
+from alma_cli.scoring.comet import (
+    COMET_METRICS,
+    CometMetric,
+    Progress,
+    Told,
+    comet_metrics,
+    measure_with_comet,
+    require_sources,
+)
 from alma_cli.scoring.corpus_scores import Array
 from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
 from alma_cli.scoring.report import ScoreReport, ScoreRow
+from alma_cli.scoring.score_cache import ScoreCache
 from alma_cli.scoring.segments import DirectionSegments, SystemOutput
 from alma_cli.scoring.significance import Resampling, Significance, significance
 from alma_cli.scoring.systems import TranslationSet, find_translations
@@ -41,6 +52,20 @@ class Comparison:
     baseline: str | None = None
 
 
+def _silent(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Means:
+    """What scores are computed with; of it, only the settings change them."""
+
+    settings: ScoringSettings = field(default_factory=ScoringSettings)
+    cache: ScoreCache | None = None  # None: nothing is kept for the next time
+    told: Told = _silent
+    progress: Progress = _silent
+
+
 @dataclass(frozen=True)
 class Scored:
     """The report, and the segments it is about."""
@@ -57,13 +82,14 @@ def score_translations(
     *,
     comparison: Comparison | None = None,
     flags: bool = True,
+    means: Means = Means(),
 ) -> Scored:
     """The scores of every `<translations>/<system>/<direction>.txt` against the prepared test examples.
 
     `directions` restricts and orders; empty: all that the examples have. Raises InputError where nothing fits.
     """
     sets = find_translations(translations, examples, directions)
-    return score_sets(sets, metrics, comparison=comparison, flags=flags)
+    return score_sets(sets, metrics, comparison=comparison, flags=flags, means=means)
 
 
 def score_sets(
@@ -72,15 +98,21 @@ def score_sets(
     *,
     comparison: Comparison | None = None,
     flags: bool = True,
+    means: Means = Means(),
 ) -> Scored:
     """The report over `sets`, in their order; `flags`: with what is wrong with the translations.
 
     Without `comparison` it has no intervals and p-values.
 
-    Raises UsageError where no system has the baseline's name.
+    Raises UsageError where no system has the baseline's name; what a metric lacks is told before any is computed.
     """
     baseline = _baseline(sets, comparison.baseline if comparison else None)
-    measured = measure_sets(sets, metrics)
+    require_sources(sets, metrics)
+    by_comet = comet_metrics(metrics, means.settings, told=means.told)
+    others = [metric for metric in metrics if metric not in COMET_METRICS]
+    measured = measure_sets(sets, others) if others else [()] * len(sets)
+    if by_comet:
+        measured = _with_comet(sets, metrics, measured, by_comet, means)
     rows = [[_row(one, measurement) for measurement in found] for one, found in zip(sets, measured, strict=True)]
     if comparison:
         rows = _compared(sets, measured, rows, comparison.resampling, baseline)
@@ -111,6 +143,25 @@ def measure_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> l
         for position, measurements in zip(job.positions, results, strict=True)
     }
     return [by_position[position] for position in range(len(sets))]
+
+
+def _with_comet(
+    sets: Sequence[TranslationSet],
+    metrics: Sequence[Metric],
+    measured: list[tuple[Measurement, ...]],
+    by_comet: Sequence[CometMetric],
+    means: Means,
+) -> list[tuple[Measurement, ...]]:
+    """The measurements that there are, and those by COMET, in the order of the metrics."""
+    test_sets = [{position: sets[position] for position in positions} for positions in _groups(sets).values()]
+    found = [
+        measure_with_comet(test_sets, metric, means.cache, told=means.told, progress=means.progress)
+        for metric in by_comet
+    ]
+    return [
+        tuple(sorted((*others, *(ours[n] for ours in found)), key=lambda one: metrics.index(one.metric)))
+        for n, others in enumerate(measured)
+    ]
 
 
 @dataclass(frozen=True)

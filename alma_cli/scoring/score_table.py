@@ -18,7 +18,16 @@ from alma_cli.scoring.report import (
     average_kind,
 )
 
-METRIC_NAMES = {"bleu": "BLEU", "chrf": "chrF2", "chrf++": "chrF2++", "spbleu": "spBLEU", "ter": "TER"}
+METRIC_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF2",
+    "chrf++": "chrF2++",
+    "spbleu": "spBLEU",
+    "ter": "TER",
+    "comet": "COMET",
+    "cometkiwi": "COMETKiwi",
+    "xcomet": "XCOMET",
+}
 GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
 
 _LEGEND = """\

@@ -86,8 +86,8 @@ def test_metrics_are_read_in_order_and_once(text: str, metrics: tuple[str, ...])
     ("text", "message"),
     [
         ("blue", r"unknown metric 'blue' \(did you mean 'bleu'\?\)"),
-        ("bleu,rouge", r"unknown metric 'rouge' \(one of: bleu, chrf, chrf\+\+, spbleu, ter\)"),
-        (" ,", r"--metrics names no metric \(one or more of: bleu, chrf, chrf\+\+, spbleu, ter\)"),
+        ("bleu,rouge", r"unknown metric 'rouge' \(one of: bleu, chrf, chrf\+\+, comet, cometkiwi, spbleu, ter, xc"),
+        (" ,", r"--metrics names no metric \(one or more of: bleu, chrf, chrf\+\+, spbleu, ter, comet, cometkiwi"),
     ],
 )
 def test_an_unknown_metric_is_refused(text: str, message: str) -> None:
