@@ -110,7 +110,7 @@ def score_sets(
     require_sources(sets, metrics)
     by_comet = comet_metrics(metrics, means.settings, told=means.told)
     others = [metric for metric in metrics if metric not in COMET_METRICS]
-    measured = measure_sets(sets, others) if others else [()] * len(sets)
+    measured: list[tuple[Measurement, ...]] = measure_sets(sets, others) if others else [() for _ in sets]
     if by_comet:
         measured = _with_comet(sets, metrics, measured, by_comet, means)
     rows = [[_row(one, measurement) for measurement in found] for one, found in zip(sets, measured, strict=True)]
