@@ -65,7 +65,9 @@ def score(
     ] = None,
     significance: Annotated[
         str | None,
-        typer.Option("--significance", metavar="TEST", help="bootstrap, randomization or none; else the recipe's."),
+        typer.Option(
+            "--significance", metavar="TEST", help="How to compare: bootstrap, randomization, none; else the recipe's."
+        ),
     ] = None,
     resamples: Annotated[
         int | None, typer.Option("--resamples", metavar="N", min=1, help="Resamples, or trials of the randomization.")
