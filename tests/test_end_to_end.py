@@ -156,7 +156,8 @@ def test_run_again_does_nothing_but_print(folder: Path, state: dict[str, bytes])
         assert f"stage {stage} is finished already; " in done.err
     for system in ("zero-shot", "parallel"):
         assert f"{system} de-en: translated already; " in done.err
-    assert [line.split()[1] for line in done.out.split("\n") if "de-en" in line] == ["zero-shot", "parallel"]
+    rows = [line.split() for line in done.out.split("\n") if line.startswith("│") and "de-en" in line]
+    assert [row[1] for row in rows] == ["zero-shot", "parallel"]
 
 
 def test_run_as_json_is_the_scores_and_nothing_else(folder: Path, state: dict[str, bytes]) -> None:
