@@ -108,18 +108,6 @@ def result_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str
         _out.print(Text(footer), soft_wrap=True)
 
 
-_METRIC_NAMES = {
-    "bleu": "BLEU",
-    "chrf": "chrF2",
-    "chrf++": "chrF2++",
-    "spbleu": "spBLEU",
-    "ter": "TER",
-    "comet": "COMET",
-    "cometkiwi": "COMETKiwi",
-    "xcomet": "XCOMET",
-}
-
-
 def scores(report: ScoreReport) -> None:
     """The command's result as a table of scores: the best system of a direction in bold, averages, signatures below.
 
@@ -201,7 +189,9 @@ def scores_beside_paper(found: Iterable[BesidePaper], citation: str) -> None:
 
 
 def _metric_name(metric: str) -> str:
-    return _METRIC_NAMES.get(metric, metric)
+    from alma_cli.scoring.report import metric_name
+
+    return metric_name(metric)
 
 
 def _signatures(report: ScoreReport) -> str:

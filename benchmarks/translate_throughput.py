@@ -137,16 +137,11 @@ def _contender(
 
     if "quantization" in job:
         return _ctranslate2(job, files, tokenizer, requests, search)
-    from alma_cli.core.model import load_model
-
-    model = load_model(files, precision, dtype=precision.dtype).eval()
     if job["name"] == "alma":
-        from alma_cli.core.kernels import order_for_few_rows, use_kernels
-        from alma_cli.decoding.native import NativeEngine
+        from alma_cli.core.recipe import DecodingSettings
+        from alma_cli.decoding.translator import Translator
 
-        use_kernels(model)
-        order_for_few_rows(model)
-        engine = NativeEngine(model)
+        engine = Translator.load(files, DecodingSettings(beams=job["beams"])).engine
 
         def ours() -> list[list[int]]:
             answers = sorted(engine.answers(requests, search), key=lambda one: one.index)
@@ -154,7 +149,10 @@ def _contender(
             return [[*one.token_ids, *([search.stop_ids[0]] if one.stopped else [])] for one in best]
 
         return ours
+    from alma_cli.core.model import load_model
     from alma_cli.decoding.library import configuration, small_output_layer
+
+    model: Any = load_model(files, precision, dtype=precision.dtype).eval()
 
     @torch.inference_mode()
     def generate() -> list[list[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -32,8 +32,6 @@ from alma_cli.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from alma_cli.scoring.report import ScoreReport
-
-_TESTS = ("bootstrap", "randomization", "none")
 
 
 def score(
@@ -151,8 +149,11 @@ def _form(**wanted: bool) -> str:
 
 def _resampling_values(significance: str | None, resamples: int | None, seed: int | None) -> dict[str, str | int]:
     """The recipe's keys that the options set."""
-    if significance not in (None, *_TESTS):
-        raise UsageError(f"unknown significance test '{significance}'", hint=nearest(significance, _TESTS))
+    from alma_cli.core.recipe import SignificanceTest
+
+    tests: tuple[str, ...] = get_args(SignificanceTest)
+    if significance is not None and significance not in tests:
+        raise UsageError(f"unknown significance test '{significance}'", hint=nearest(significance, tests))
     values = {"significance": significance, "resamples": resamples, "resampling_seed": seed}
     return {f"scoring.{key}": value for key, value in values.items() if value is not None}
 

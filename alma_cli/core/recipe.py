@@ -17,6 +17,7 @@ Split = Literal["train", "valid", "test"]
 Format = Literal[
     "auto", "alma", "jsonl", "tsv", "csv", "lines", "tmx", "xliff", "po", "parquet", "text", "oscar", "hub", "sacrebleu"
 ]
+SignificanceTest = Literal["bootstrap", "randomization", "none"]
 CometName = Literal["comet", "cometkiwi", "xcomet"]
 Metric = Literal["bleu", "chrf", "chrf++", "spbleu", "ter", "comet", "cometkiwi", "xcomet"]
 
@@ -339,7 +340,7 @@ class ScoringSettings(Settings):
 
     metrics: tuple[Metric, ...] = ("bleu", "chrf")
     """Metrics, in the order of the table."""
-    significance: Literal["bootstrap", "randomization", "none"] = "bootstrap"
+    significance: SignificanceTest = "bootstrap"
     """How systems are compared: by paired bootstrap, by approximate randomization, or not at all, without intervals."""
     resamples: int | None = Field(default=None, gt=0)
     """How many resamples or trials; none: 1,000 for the bootstrap, 10,000 for randomization, as sacreBLEU has them."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 
 from alma_cli.core.flags import FLAG_NAMES, FlagName, flag_segments
+from alma_cli.scoring.cores import on_all_cores
 from alma_cli.scoring.report import Flag
 from alma_cli.scoring.systems import TranslationSet
 
-# Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
-_SECONDS_PER_SEGMENT, _SECONDS_WORTH_PROCESSES = 2e-4, 3.0
+_SECONDS_PER_SEGMENT = 2e-4  # measured with sentences of 20 words on one core
 _MOST_LINES_LISTED = 10
 
 # For each flag that there is, the segments that have it, from 0.
@@ -21,14 +18,8 @@ FlaggedSegments = Mapping[FlagName, Sequence[int]]
 
 def flag_sets(sets: Sequence[TranslationSet]) -> list[FlaggedSegments]:
     """The flags of each set; without sources only those that the translations themselves tell."""
-    cores = os.cpu_count() or 1
     seconds = sum(len(one.hypotheses) for one in sets) * _SECONDS_PER_SEGMENT
-    if min(cores, len(sets)) == 1 or seconds < _SECONDS_WORTH_PROCESSES:
-        return [_flagged(one) for one in sets]
-    # spawn: a fork would copy the locks of the threads that torch may have running.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(cores, len(sets)), mp_context=spawn) as pool:
-        return list(pool.map(_flagged, sets))
+    return on_all_cores(_flagged, sets, seconds=seconds)
 
 
 def listed_flags(sets: Sequence[TranslationSet], flagged: Sequence[FlaggedSegments]) -> Iterator[Flag]:

@@ -10,12 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 from alma_cli.core.flags import FlagName
 
 REPORT_VERSION = 1
 LOWER_IS_BETTER = frozenset({"ter"})
+METRIC_NAMES = {
+    "bleu": "BLEU",
+    "chrf": "chrF2",
+    "chrf++": "chrF2++",
+    "spbleu": "spBLEU",
+    "ter": "TER",
+    "comet": "COMET",
+    "cometkiwi": "COMETKiwi",
+    "xcomet": "XCOMET",
+}
 SIGNIFICANT = 0.05
 # Smaller differences agree with people less than 80% of the time (Kocmi et al. 2024, arXiv 2401.06760).
 NOTICED = {"bleu": 2.3, "comet": 0.56}
@@ -99,7 +110,7 @@ class ScoreReport:
             "flags": [asdict(flag) for flag in self.flags],
         }
 
-    @property
+    @cached_property
     def averages(self) -> tuple[AverageRow, ...]:
         """Means over each kind with more than one direction: for each system, kind and metric, in that order."""
         directions = _distinct(row.direction for row in self.rows)
@@ -113,7 +124,7 @@ class ScoreReport:
             if len(members) > 1
         )
 
-    @property
+    @cached_property
     def best(self) -> frozenset[tuple[str, str, str]]:
         """(system, direction, metric) of the best score in each direction where several systems compete."""
         rivals: dict[tuple[str, str], list[ScoreRow]] = {}
@@ -126,12 +137,12 @@ class ScoreReport:
             if len(rows) > 1 and row.score == _best(row.metric, [rival.score for rival in rows])
         )
 
-    @property
+    @cached_property
     def systems(self) -> list[str]:
         """Their names, in order."""
         return _distinct(row.system for row in self.rows)
 
-    @property
+    @cached_property
     def metrics(self) -> list[str]:
         """Their names, in order."""
         return _distinct(row.metric for row in self.rows)
@@ -141,10 +152,14 @@ class ScoreReport:
         """The system that the others are compared with."""
         return self.significance.baseline if self.significance else self.rows[0].system
 
+    @cached_property
+    def _of_baseline(self) -> dict[tuple[str, str], ScoreRow]:
+        """The baseline's rows by direction and metric; of two that are called the same, the first."""
+        return {(row.direction, row.metric): row for row in reversed(self.rows) if row.system == self.baseline}
+
     def difference(self, row: ScoreRow) -> Difference | None:
         """How the row's score differs from the baseline's; None where that was not tested."""
-        place = (self.baseline, row.direction, row.metric)
-        baseline = next((one for one in self.rows if (one.system, one.direction, one.metric) == place), None)
+        baseline = self._of_baseline.get((row.direction, row.metric))
         if row.p_value is None or baseline is None:
             return None
         points = row.score - baseline.score
@@ -155,6 +170,11 @@ class ScoreReport:
             significant=row.p_value < SIGNIFICANT,
             noticed=abs(points) >= NOTICED.get(row.metric, 0),
         )
+
+
+def metric_name(metric: str) -> str:
+    """As it is written in tables."""
+    return METRIC_NAMES.get(metric, metric)
 
 
 def average_kind(direction: str) -> AverageKind:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from alma_cli.scoring.comet import (
     measure_with_comet,
     require_sources,
 )
+from alma_cli.scoring.cores import cores, on_all_cores
 from alma_cli.scoring.corpus_scores import Array
 from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
@@ -32,7 +30,7 @@ from alma_cli.scoring.segments import DirectionSegments, SystemOutput
 from alma_cli.scoring.significance import Resampling, Significance, significance
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
-# Measured with sentences of 20 words on one core; below the limit new processes cost more than they save.
+# Measured with sentences of 20 words on one core.
 _SECONDS_PER_SEGMENT: dict[Metric, float] = {
     "bleu": 1e-4,
     "chrf": 6e-5,
@@ -40,7 +38,6 @@ _SECONDS_PER_SEGMENT: dict[Metric, float] = {
     "spbleu": 3e-4,
     "ter": 2.5e-3,
 }
-_SECONDS_WORTH_PROCESSES = 3.0
 _TestSet = tuple[Direction, tuple[tuple[str, ...], ...]]  # a direction and its sets of references
 
 
@@ -127,16 +124,9 @@ def score_sets(
 
 def measure_sets(sets: Sequence[TranslationSet], metrics: Sequence[Metric]) -> list[tuple[Measurement, ...]]:
     """For each set its measurements, one a metric. More than a few seconds' work goes to all the cores."""
-    cores = os.cpu_count() or 1
-    jobs = _jobs(sets, metrics, cores)
+    jobs = _jobs(sets, metrics, cores())
     seconds = sum(len(one.hypotheses) for one in sets) * sum(_SECONDS_PER_SEGMENT[metric] for metric in metrics)
-    if len(jobs) == 1 or cores == 1 or seconds < _SECONDS_WORTH_PROCESSES:
-        finished = [_run(job) for job in jobs]
-    else:
-        # spawn: a fork would copy the locks of the threads that torch may have running.
-        spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(cores, len(jobs)), mp_context=spawn) as pool:
-            finished = list(pool.map(_run, jobs))
+    finished = on_all_cores(_run, jobs, seconds=seconds)
     by_position = {
         position: measurements
         for job, results in zip(jobs, finished, strict=True)
@@ -175,10 +165,10 @@ class _Job:
     metrics: tuple[Metric, ...]
 
 
-def _jobs(sets: Sequence[TranslationSet], metrics: Sequence[Metric], cores: int) -> list[_Job]:
+def _jobs(sets: Sequence[TranslationSet], metrics: Sequence[Metric], processes: int) -> list[_Job]:
     """Sets with the same references together, so that these are analysed once, unless that leaves cores idle."""
     together = [tuple(positions) for positions in _groups(sets).values()]
-    if len(together) < cores:
+    if len(together) < processes:
         together = [(position,) for position in range(len(sets))]
     return [
         _Job(

@@ -86,7 +86,9 @@ class ScoreCache:
 
     def keep(self, origin: str, scored: Mapping[Texts, Values]) -> None:
         """Put on disk what was scored: all of it or nothing."""
-        rows = [(key, _packed(key, values), _today()) for key, values in _with_keys(origin, scored)]
+        today = _today()
+        keyed = ((_key(origin, texts), values) for texts, values in scored.items())
+        rows = [(key, _packed(key, values), today) for key, values in keyed]
         with self._watched():
             if self._connection is not None:
                 with self._writing(self._connection) as connection:
@@ -157,10 +159,6 @@ def _today() -> int:
 
 def _key(origin: str, texts: Texts) -> bytes:
     return hashlib.sha256(json.dumps([origin, *texts]).encode()).digest()[:_KEY_BYTES]
-
-
-def _with_keys(origin: str, scored: Mapping[Texts, Values]) -> Iterator[tuple[bytes, Values]]:
-    return ((_key(origin, texts), values) for texts, values in scored.items())
 
 
 def _packed(key: bytes, values: Sequence[float]) -> bytes:

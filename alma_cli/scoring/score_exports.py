@@ -6,8 +6,8 @@ import csv
 import io
 from dataclasses import astuple, fields
 
-from alma_cli.scoring.report import AVERAGE_KINDS, LOWER_IS_BETTER, ScoreReport, ScoreRow
-from alma_cli.scoring.score_table import GROUPS, Column, metric_name, score_columns, score_text
+from alma_cli.scoring.report import AVERAGE_KINDS, LOWER_IS_BETTER, ScoreReport, ScoreRow, metric_name
+from alma_cli.scoring.score_table import GROUPS, Column, score_columns, score_text
 
 # What has a meaning of its own in LaTeX's text.
 _LATEX = str.maketrans(

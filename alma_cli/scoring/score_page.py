@@ -11,8 +11,8 @@ from pathlib import Path
 from alma_cli.core.dataset import write_atomically
 from alma_cli.core.page import Figure, beside, facts_table, foreign_text, key_figures, page
 from alma_cli.scoring.citations import bibtex
-from alma_cli.scoring.report import LOWER_IS_BETTER, ScoreReport
-from alma_cli.scoring.score_table import metric_name, score_tables
+from alma_cli.scoring.report import LOWER_IS_BETTER, ScoreReport, metric_name
+from alma_cli.scoring.score_table import score_tables
 from alma_cli.scoring.segments import DirectionSegments, packed
 
 _SCRIPTS = ("score_texts.js", "score_segments.js", "score_page.js")

@@ -16,18 +16,9 @@ from alma_cli.scoring.report import (
     ScoreReport,
     ScoreRow,
     average_kind,
+    metric_name,
 )
 
-METRIC_NAMES = {
-    "bleu": "BLEU",
-    "chrf": "chrF2",
-    "chrf++": "chrF2++",
-    "spbleu": "spBLEU",
-    "ter": "TER",
-    "comet": "COMET",
-    "cometkiwi": "COMETKiwi",
-    "xcomet": "XCOMET",
-}
 GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
 
 _LEGEND = """\
@@ -73,11 +64,6 @@ def score_tables(report: ScoreReport) -> str:
     )
     panels = "".join(_panel(report, metric, n) for n, metric in enumerate(metrics))
     return f'<div class="tabs" role="tablist" aria-label="Metric" hidden>{tabs}</div>\n{panels}'
-
-
-def metric_name(metric: str) -> str:
-    """As papers write it."""
-    return METRIC_NAMES.get(metric, metric)
 
 
 def score_text(score: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 from alma_cli.core.dataset import Example
 from alma_cli.core.languages import Direction
 from alma_cli.errors import InputError
-from alma_cli.scoring import score as score_module
+from alma_cli.scoring import cores
 from alma_cli.scoring.report import ScoreReport, ScoreRow
 from alma_cli.scoring.score import score_sets, score_translations
 from alma_cli.scoring.systems import TranslationSet, find_hypotheses
@@ -57,8 +57,8 @@ def test_processes_give_the_scores_of_one_process_in_the_same_order(monkeypatch:
         for direction in (DE_EN, EN_DE)
     ]
     alone = score_sets(sets, ("bleu", "chrf", "ter")).report
-    monkeypatch.setattr(score_module, "_SECONDS_WORTH_PROCESSES", 0.0)
-    monkeypatch.setattr(score_module.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(cores, "_SECONDS_WORTH_PROCESSES", 0.0)
+    monkeypatch.setattr(cores.os, "cpu_count", lambda: 2)
     assert score_sets(sets, ("bleu", "chrf", "ter")).report == alone
     assert [(row.system, row.direction) for row in alone.rows[::3]] == [
         ("good", "de-en"),
