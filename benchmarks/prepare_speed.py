@@ -3,6 +3,7 @@
     python benchmarks/prepare_speed.py                        a million pairs, and 0.5, 1 and 2 GB of documents
     python benchmarks/prepare_speed.py --quick                the same, 20 times smaller
     python benchmarks/prepare_speed.py --data ../shared/data  recombined from real corpora, not from words of our own
+    python benchmarks/prepare_speed.py --only pairs --whole   an hour more: OpusFilter gets the million
     python benchmarks/prepare_speed.py --only pairs --opusfilter ~/opusfilter/bin/python
 
 Everybody reads the same files, each in processes of its own, one after the other. OpusFilter is taken from the Python
@@ -80,7 +81,7 @@ def main() -> int:
     python = python_with_opusfilter(options.opusfilter)
     work = Path(tempfile.mkdtemp(prefix="alma-benchmark-", dir=options.work))
     try:
-        bench = _Bench(material(options.data), python, work, options.repeat, keep=options.keep)
+        bench = _Bench(material(options.data), python, work, options.repeat, keep=options.keep, whole=options.whole)
         smaller = QUICK if options.quick else 1
         try:
             if "pairs" in options.only:
@@ -115,6 +116,7 @@ def _options() -> argparse.Namespace:
     )
     add("--data", type=Path, help="a directory of real text: parallel/*.de-en.jsonl.gz, mono/<language>.*.jsonl.zst")
     add("--opusfilter", type=Path, metavar="PYTHON", help="a Python that has OpusFilter; without it, one is installed")
+    add("--whole", action="store_true", help="OpusFilter with all its filters on all pairs, too: an hour")
     add("--repeat", type=int, default=1, help="rounds of each measurement")
     add("--work", type=Path, help="a directory for temporary files: about three times the largest corpus")
     add("--keep", action="store_true", help="leave the corpora and what came of them there")
@@ -125,12 +127,13 @@ def _options() -> argparse.Namespace:
 class _Bench:
     """Makes the corpora and lets the tools have them; `rows` are the measurements so far."""
 
-    def __init__(self, text: Material, python: Path, work: Path, rounds: int, *, keep: bool) -> None:
+    def __init__(self, text: Material, python: Path, work: Path, rounds: int, *, keep: bool, whole: bool) -> None:
         self.text = text
         self.python = python
         self.work = work
         self.rounds = rounds
         self.keep = keep
+        self.whole = whole
         self.rows: list[Row] = []
         self.speeds: dict[str, float] = {}
         self.decisions: Decisions | None = None
@@ -138,7 +141,8 @@ class _Bench:
     def pairs(self, count: int) -> None:
         """Sentence pairs: every tool, and where they differ.
 
-        Its language model and its RepetitionFilter take OpusFilter an hour for a million, so they get a part of them.
+        Its language model and its RepetitionFilter take OpusFilter an hour for a million, so that it has
+        all its filters on a part of them only, unless the whole is asked for.
         """
         given, kinds = self._written_pairs(count // PART_OF_PAIRS)
         some = list(read_lines(*given.files))
@@ -156,7 +160,7 @@ class _Bench:
         found.reasons[OPUSFILTER_ONLY] = Reasons.of(by_opusfilter, rejecting)
         self.decisions = found
         given, _ = self._written_pairs(count)
-        for tool in OF_ALL:
+        for tool in (*OF_ALL, *((THEIRS,) if self.whole else ())):
             self._measure(f"{count:,} pairs", tool, given)
 
     def _written_pairs(self, count: int) -> tuple[Input, list[str]]:

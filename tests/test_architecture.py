@@ -46,7 +46,16 @@ MAY_NAME = MAY_IMPORT | {"console": {"errors", "core", *LEAVES}}
 # No commands themselves: the options that commands have in common, and the steps that `alma run` takes one by one.
 SHARED_BY_COMMANDS = {
     f"alma_cli.commands.{name}"
-    for name in ("file_translation", "guidance", "options", "score_inputs", "steps", "translation", "validation")
+    for name in (
+        "ablation",
+        "file_translation",
+        "guidance",
+        "options",
+        "score_inputs",
+        "steps",
+        "translation",
+        "validation",
+    )
 }
 SCREEN = {"typer", "rich", "click"}
 HEAVY = {

@@ -72,8 +72,9 @@ def export(
     set_up_process()
     from alma_cli.core.export import FORMATS, QUANTIZATIONS, finished_export, plan_export
     from alma_cli.core.model_files import resolve_model
+    from alma_cli.core.recipe import ZERO_SHOT
     from alma_cli.decoding.agreement import probes_of
-    from alma_cli.decoding.system import ZERO_SHOT, system_of
+    from alma_cli.decoding.system import system_of
 
     if format_ is None:
         raise UsageError("--format is missing", hint=f"one of: {', '.join(FORMATS)}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from alma_cli import console
 
 if TYPE_CHECKING:
-    from alma_cli.core.languages import Direction
-    from alma_cli.scoring.lines import ReadSegments, Side
+    from alma_cli.core.languages import Direction, Side
+    from alma_cli.scoring.lines import ReadSegments
     from alma_cli.scoring.systems import TranslationSet
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from alma_cli import console
-from alma_cli.errors import InputError, Interrupted, MachineError, UsageError
+from alma_cli.errors import Interrupted, MachineError, UsageError
 
 if TYPE_CHECKING:
     from alma_cli.core.forecast import Gpu
@@ -99,13 +99,14 @@ def plan_training(
     work: Path,
     *,
     model: str | None,
+    runs: Path | None = None,
     foretell: Callable[[StagePlan], None] | None = None,
 ) -> StagePlan:
     """Plan a stage and show the choices that matter; `foretell` says more than the one line about memory."""
     from alma_cli.core.plan import missing_stage, plan_stage
 
     with console.tokenising() as progress:
-        plan = plan_stage(recipe, stage, work, model=model, progress=progress)
+        plan = plan_stage(recipe, stage, work, model=model, runs=runs, progress=progress)
     settings, steps = plan.settings, plan.steps
     bos = "with" if plan.text_format.adds_bos else "without"
     facts = {
@@ -229,13 +230,10 @@ def score_work_directory(
     flags: bool = True,
 ) -> Scored:
     """Score all of the work directory's translations. Raises InputError where there is no test set."""
-    from alma_cli.core.dataset import read_examples, split_path
+    from alma_cli.core.dataset import read_test_examples
     from alma_cli.scoring.score import score_translations
 
-    test_set = split_path(work / "data", "parallel", "test")
-    examples = read_examples(test_set)
-    if not examples:
-        raise InputError(f"no test examples in '{test_set}'", hint="run `alma prepare` first")
+    examples = read_test_examples(work / "data", means.settings.test_sentences)
     translations = work / "translations"
     return score_translations(
         translations, examples, metrics, directions, comparison=comparison, flags=flags, means=means

@@ -196,7 +196,8 @@ def _documents(
 
 def _model_files(recipe: Recipe, work: Path, model: str | None) -> ModelFiles:
     from alma_cli.core.model_files import resolve_model
-    from alma_cli.decoding.system import ZERO_SHOT, system_of
+    from alma_cli.core.recipe import ZERO_SHOT
+    from alma_cli.decoding.system import system_of
 
     system = system_of(recipe, work, model)
     files = resolve_model(system.model)

@@ -120,15 +120,12 @@ def translate_test_sets(
     guides: Mapping[Direction, Guide] = MappingProxyType({}),
 ) -> None:
     """Translate the recipe's test sets into the work directory. Raises InputError where there are none."""
-    from alma_cli.core.dataset import read_examples, split_path
+    from alma_cli.core.dataset import read_test_examples
     from alma_cli.core.model_files import resolve_model
-    from alma_cli.decoding.system import ZERO_SHOT
+    from alma_cli.core.recipe import ZERO_SHOT
     from alma_cli.decoding.test_sets import test_sets
 
-    file = split_path(work / "data", "parallel", "test")
-    examples = read_examples(file)
-    if not examples:
-        raise InputError(f"no test examples in '{file}'", hint="run `alma prepare` first, or name a file to translate")
+    examples = read_test_examples(work / "data", recipe.scoring.test_sentences)
     files = resolve_model(system.model)
     sets = test_sets(
         examples,
@@ -140,7 +137,7 @@ def translate_test_sets(
         guides=guides,
     )
     if not sets:
-        raise InputError(f"'{file}' has no examples in {', '.join(map(str, directions))}")
+        raise InputError(f"the test set in '{work / 'data'}' has no examples in {', '.join(map(str, directions))}")
     told = "not fine-tuned here" if system.name == ZERO_SHOT else ""
     if recipe.decoding.context_sentences:
         console.note("test sets are no documents: decoding.context_sentences has no effect on them")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from json.encoder import encode_basestring as _quoted  # json.dumps takes ten times as long for a row
@@ -163,6 +164,20 @@ def write_documents(path: Path, documents: Iterable[Document], shard_bytes: int 
 def read_examples(path: Path) -> list[Example]:
     """The sentence pairs of one split, in order; an absent split has none. Raises InputError naming file and line."""
     return list(_examples(path))
+
+
+def read_test_examples(directory: Path, most: int | None = None) -> list[Example]:
+    """The test pairs below a data directory, the first `most` of each direction. Raises InputError if none is there."""
+    path = split_path(directory, "parallel", "test")
+    taken: Counter[Direction] = Counter()
+    examples = []
+    for example in _examples(path):
+        if most is None or taken[example.direction] < most:
+            taken[example.direction] += 1
+            examples.append(example)
+    if not examples:
+        raise InputError(f"no test examples in '{path}'", hint="run `alma prepare` first")
+    return examples
 
 
 def read_documents(path: Path) -> Iterator[Document]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from alma_cli.errors import UsageError, nearest
+
+Side = Literal["source", "target"]  # of a direction
 
 
 @dataclass(frozen=True)

@@ -111,18 +111,21 @@ def plan_stage(
     work: Path,
     *,
     model: str | None = None,
+    runs: Path | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> StagePlan:
     """Read and tokenise a stage's data and decide its steps. Raises InputError where there is no data.
 
-    `progress` is told now and then how many tokens a long text has come to.
+    The run's directory is made in `runs`, else in the work directory, which has the data. `progress` is told now and
+    then how many tokens a long text has come to.
     """
+    directory = StageDirectory((runs or work) / stage)
     settings = recipe.stage(stage)
     if settings is None:
         raise UsageError(f"recipe {recipe.name} has no stage {stage}", hint=f"it has: {', '.join(recipe.stage_names)}")
     with Processes().first_goes_ahead():  # it may be downloaded, or converted
         base = resolve_model(base_of_stage(recipe, stage, work, model))
-    own = (work / stage).resolve()
+    own = directory.path.resolve()
     if any(path.resolve().is_relative_to(own) for path in (base.weights, base.adapter) if path is not None):
         raise UsageError(f"stage {stage} cannot start from its own output in {own}", hint="--out DIR trains elsewhere")
     tokenizer = tokenizer_of(base)
@@ -151,7 +154,7 @@ def plan_stage(
         name=stage,
         recipe=recipe,
         settings=settings,
-        directory=StageDirectory(work / stage),
+        directory=directory,
         base=base,
         precision=precision_of(settings.precision),
         tokenizer=tokenizer,

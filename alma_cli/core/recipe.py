@@ -22,6 +22,8 @@ CometName = Literal["comet", "cometkiwi", "xcomet"]
 Metric = Literal["bleu", "chrf", "chrf++", "spbleu", "ter", "comet", "cometkiwi", "xcomet"]
 
 STAGES: tuple[StageName, ...] = ("mono", "parallel")
+ZERO_SHOT = "zero-shot"
+"""What the translations of a recipe's base model are called."""
 
 # The paper's learning rates (arXiv 2309.11674 section 4.2 and the released scripts): a LoRA needs a hundred times more.
 PAPER_LEARNING_RATE: dict[Method, float] = {"full": 2e-5, "lora": 2e-3, "qlora": 2e-3}
@@ -49,6 +51,7 @@ LanguageCode = Annotated[str, AfterValidator(_known_language)]
 DirectionText = Annotated[str, AfterValidator(_known_direction)]
 Pool = Annotated[str, AfterValidator(_known_pool)]
 Probability = Annotated[float, Field(gt=0, le=1)]
+Portion = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Settings(BaseModel):
@@ -340,6 +343,9 @@ class ScoringSettings(Settings):
 
     metrics: tuple[Metric, ...] = ("bleu", "chrf")
     """Metrics, in the order of the table."""
+    test_sentences: int | None = Field(default=None, gt=0)
+    """Only the first so many sentences of each direction's test set are translated and scored. None: all. The others
+    are kept out of training, too."""
     significance: SignificanceTest = "bootstrap"
     """How systems are compared: by paired bootstrap, by approximate randomization, or not at all, without intervals."""
     resamples: int | None = Field(default=None, gt=0)
@@ -358,6 +364,17 @@ class ScoringSettings(Settings):
     """Sentences that COMET reads at once; halved where memory runs out."""
     comet_of_empty: Literal["0", "model"] = "0"
     """COMET of an empty translation: 0, or what the model says, which is about 34 of 100."""
+
+
+class AblationSettings(Settings):
+    """What `alma run --ablate` compares beside the base model and the recipe's stages, alone and together."""
+
+    shots: int = Field(default=5, ge=0)
+    """Examples of validation data in every prompt of the base model, as one more system; 0: without it."""
+    mono_portions: tuple[Portion, ...] = ()
+    """Stage 1 again with such shares of its steps, each with the whole stage 2 after it: the worth of its text."""
+    parallel_portions: tuple[Portion, ...] = ()
+    """Stage 2 again with such shares of its steps: the worth of its pairs."""
 
 
 class Recipe(Settings):
@@ -383,6 +400,8 @@ class Recipe(Settings):
     """Translating."""
     scoring: ScoringSettings = ScoringSettings()
     """Scoring."""
+    ablation: AblationSettings = AblationSettings()
+    """Comparing the stages."""
 
     @property
     def direction_pairs(self) -> tuple[Direction, ...]:

@@ -102,6 +102,11 @@ class StageDirectory:
         with ErrorsNaming(self.metrics), self.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
+    def logged(self) -> list[dict[str, Any]]:
+        """The rows of the metrics; the torn last line of a killed run is left out."""
+        lines = self.metrics.read_text(encoding="utf-8").split("\n") if self.metrics.is_file() else []
+        return [row for line in lines if (row := _parse(line)) is not None]
+
     def forget_metrics_after(self, step: int) -> None:
         """Drop the rows of steps that will be done again, so that each step has one row."""
         if self.metrics.is_file():

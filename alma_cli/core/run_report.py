@@ -23,19 +23,11 @@ Facts = Sequence[tuple[str, str]]
 
 
 def write_report(directory: StageDirectory, facts: Mapping[str, Any]) -> Path:
-    """Write a run's report.html from its metrics.jsonl, complete or not at all; the torn last line of a killed run is
-    left out."""
-    rows = []
-    lines = directory.metrics.read_text(encoding="utf-8").split("\n") if directory.metrics.is_file() else []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
+    """Write a run's report.html from its metrics.jsonl, complete or not at all."""
     recipe = _at(facts, "recipe", "name")
     title = f"Stage {facts.get('stage', directory.path.name)}" + (f" of {recipe}" if recipe else "")
     path = directory.path / "report.html"
-    write_atomically(path, training_report(title, facts, rows))
+    write_atomically(path, training_report(title, facts, directory.logged()))
     return path
 
 

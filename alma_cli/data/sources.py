@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from alma_cli.core import sacrebleu_sets
 from alma_cli.core.dataset import SourceReport
 from alma_cli.core.languages import Direction
 from alma_cli.core.recipe import Format, LoadedRecipe, MonoSource, ParallelSource, Recipe, Split, StageName
+from alma_cli.core.sacrebleu_sets import SACREBLEU
 from alma_cli.data.files import existing_file, is_folder, plain_name, sha256_of
 from alma_cli.data.names import MONO_ENDINGS, PARALLEL_ENDINGS, format_by_ending, language_in, pair_in, split_in
 from alma_cli.data.paths import aligned_files, matching_files
 from alma_cli.data.presets import PREFIX, mono_preset, parallel_preset
-from alma_cli.data.readers import test_sets
 from alma_cli.data.readers.hub import HUB_SPLIT, HubDocuments, HubPairs
 from alma_cli.data.readers.json_values import JsonDocuments, JsonPairs
 from alma_cli.data.readers.lines import LinePairs, TextDocuments
@@ -28,7 +29,6 @@ from alma_cli.data.readers.xliff import XliffPairs
 from alma_cli.data.records import Reader
 from alma_cli.errors import InputError, UsageError
 
-SACREBLEU = "sacrebleu:"
 BY_ROW = "by row"
 """Stands for a corpus's languages where each of its records has its own."""
 
@@ -161,12 +161,13 @@ def _test_sets(source: ParallelSource, wanted: _Wanted) -> Iterator[Corpus]:
     if direction_named := _direction_or_none(last[2]):
         name, directions = last[0], (direction_named,)
     else:
-        known = test_sets.directions_of(name)
+        known = sacrebleu_sets.directions_of(name)
         chosen = (Direction.parse(source.pair),) if source.pair else wanted.directions
         directions = tuple(direction for direction in chosen if str(direction) in known)
     for direction in directions:
-        files = test_sets.files_of(name, direction) if wanted.has(direction) else ()
-        if files:
+        if wanted.has(direction):
+            source_file, (reference, *_) = sacrebleu_sets.files_of(name, direction)
+            files = (source_file, reference)
             reader = LinePairs(*files, direction, directed=split == "test")
             yield Corpus(f"{SACREBLEU}{name}/{direction}", files, str(direction), split, reader, ("sacrebleu", name))
 

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alma_cli.core.plan import newest_finished_stage
-from alma_cli.core.recipe import Recipe
-
-ZERO_SHOT = "zero-shot"
+from alma_cli.core.recipe import ZERO_SHOT, Recipe
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
+from alma_cli.core.languages import Side
 from alma_cli.documents.document import format_of, read_document
 from alma_cli.documents.jsonl import jsonl_values
 from alma_cli.documents.options import DocumentOptions
@@ -13,8 +13,6 @@ from alma_cli.documents.tables import csv_cells, tsv_cells
 from alma_cli.documents.tmx import tmx_units
 from alma_cli.documents.xliff import xliff_units
 from alma_cli.errors import InputError
-
-Side = Literal["source", "target"]
 
 # Each place's text in a file of one language, and each place's source and translation in a file of two.
 _ALONE: dict[str, Callable[[bytes, str, DocumentOptions], list[str]]] = {

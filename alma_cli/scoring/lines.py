@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
-from alma_cli.core.languages import Direction
+from alma_cli.core.languages import Direction, Side
 from alma_cli.core.text_files import decode_text, read_bytes, split_lines
 from alma_cli.errors import InputError
 from alma_cli.scoring.parting import parting_line
 
-Side = Literal["source", "target"]
 # The segments of a file on one side of a direction; which formats there are is the caller's affair.
 ReadSegments = Callable[[Path, Direction, Side], tuple[str, ...]]
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from alma_cli.core.recipe import ZERO_SHOT
 from alma_cli.errors import UsageError
 from alma_cli.scoring.report import AverageKind, ScoreReport
 
 PAPER = "arXiv 2309.11674, tables 1 and 2"
 _LANGUAGES = ("cs", "de", "is", "ru", "zh")
-_ZERO_SHOT = "zero-shot"  # the system that `alma translate` calls so
 
 # The paper's system: (BLEU, COMET) out of English, (BLEU, COMET) into English; means over five directions.
 _AVERAGES: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
@@ -61,7 +61,7 @@ def beside_paper(recipe: str, report: ScoreReport) -> tuple[BesidePaper, ...]:
     tuned, base = _OF_RECIPE[recipe]
     found = []
     for system in report.systems:
-        published = base if system == _ZERO_SHOT else tuned
+        published = base if system == ZERO_SHOT else tuned
         kinds: tuple[AverageKind, AverageKind] = ("en-xx", "xx-en")
         for kind, scores in zip(kinds, _AVERAGES[published], strict=True):
             for metric, score in zip(("bleu", "comet"), scores, strict=True):

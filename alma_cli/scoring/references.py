@@ -11,15 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from alma_cli.core.languages import Direction
+from alma_cli.core.sacrebleu_sets import SACREBLEU, directions_of, files_of
 from alma_cli.core.text_files import missing_file
-from alma_cli.errors import InputError, MachineError, UsageError, nearest
+from alma_cli.errors import InputError
 from alma_cli.scoring.layout import direction_in_name, read_tree
-
-SACREBLEU = "sacrebleu:"
-_SHOWN_DIRECTIONS = 12
 
 
 class References(Protocol):
@@ -81,29 +79,10 @@ class SacrebleuReferences:
 
     def targets(self, direction: Direction) -> tuple[Path, ...]:
         """Raises UsageError where the set has not the direction, MachineError where it cannot be fetched."""
-        return self._files(direction)[1:]
+        return files_of(self.name, direction)[1]
 
     def source(self, direction: Direction) -> Path | None:
-        return self._files(direction)[0]
-
-    def _files(self, direction: Direction) -> tuple[Path, ...]:
-        from sacrebleu.dataset import DATASETS
-        from sacrebleu.utils import SACREBLEU_DIR
-
-        dataset: Any = DATASETS[self.name]
-        if str(direction) not in dataset.langpairs:
-            listed = [pair for pair in dataset.langpairs if pair.startswith(direction.source)] or [*dataset.langpairs]
-            hint = f"it has {', '.join(listed[:_SHOWN_DIRECTIONS])}" + (", ..." if listed[_SHOWN_DIRECTIONS:] else "")
-            raise UsageError(f"sacreBLEU's test set {self.name} has no {direction}", hint=hint)
-        try:
-            source, references = dataset.get_source_file(str(direction)), dataset.get_reference_files(str(direction))
-        except (OSError, SystemExit) as error:  # sacreBLEU ends the process where a download is damaged
-            reason = "the download is damaged" if isinstance(error, SystemExit) else getattr(error, "reason", error)
-            raise MachineError(
-                f"sacreBLEU's test set {self.name} is not in '{SACREBLEU_DIR}' and cannot be fetched: {reason}",
-                hint="fetch it where there is a network, by the same command, and copy that directory here",
-            ) from None
-        return (Path(source), *map(Path, references))
+        return files_of(self.name, direction)[0]
 
 
 def references_of(names: Sequence[str]) -> list[References]:
@@ -126,13 +105,10 @@ def _files(path: Path) -> ReferenceFiles:
 
 
 def _test_set(text: str) -> SacrebleuReferences:
-    from sacrebleu.dataset import DATASETS
-
     name, direction = text.removeprefix(SACREBLEU), None
     if named := re.fullmatch(r"(.+)/([a-z]{2}-[a-z]{2})", name):
         name, direction = named[1], Direction.parse(named[2])
-    if name not in DATASETS:
-        raise UsageError(f"sacreBLEU has no test set '{name}'", hint=nearest(name, [*DATASETS]))
+    directions_of(name)
     return SacrebleuReferences(name, direction)
 
 

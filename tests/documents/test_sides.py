@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from alma_cli.core.languages import Side
 from alma_cli.documents.options import DocumentOptions
-from alma_cli.documents.sides import Side, read_side
+from alma_cli.documents.sides import read_side
 from alma_cli.errors import InputError
 
 DE_EN = DocumentOptions("de", "en")

@@ -37,7 +37,7 @@ def test_without_a_network_one_line_says_where_the_test_set_belongs() -> None:
     (references,) = references_of(["sacrebleu:wmt17"])
     with pytest.raises(
         MachineError,
-        match=r"wmt17 is not in '.*' and cannot be fetched: .*refused.* \(fetch it where there is a network",
+        match=r"wmt17/de-en is not in .* and cannot be downloaded: .*refused.* \(run `sacrebleu -t wmt17 -l de-en",
     ):
         references.targets(DE_EN)
 
