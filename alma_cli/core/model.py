@@ -47,6 +47,7 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 _CPU = torch.device("cpu")
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -61,7 +62,10 @@ def tokenizer_of(files: ModelFiles) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(files.tokenizer, use_fast=True)
     except (OSError, ValueError) as error:
-        raise InputError(f"{files.tokenizer} has no usable tokenizer: {_first_line(error)}") from None
+        there = [name for name in _TOKENIZER_FILES if (files.tokenizer / name).is_file()]
+        why = _first_line(error) if there else f"there is neither {' nor '.join(_TOKENIZER_FILES)}"
+        hint = "copy the tokenizer's files of its base model there"
+        raise InputError(f"{files.tokenizer} has no usable tokenizer: {why}", hint=hint) from None
     if tokenizer.eos_token_id is None:
         raise InputError(f"the tokenizer in {files.tokenizer} has no EOS token", hint="a translation could never end")
     return cast("PreTrainedTokenizerBase", tokenizer)
@@ -127,7 +131,8 @@ def load_model(
     try:
         model = AutoModelForCausalLM.from_pretrained(files.weights, **options)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(f"cannot load the model in {files.weights}: {_first_line(error)}") from None
+        hint = "copy its files there again: one is missing or damaged"
+        raise InputError(f"cannot load the model in {files.weights}: {_first_line(error)}", hint=hint) from None
     if four_bit:
         _keep_differentiable(model)
     if files.adapter is not None:
