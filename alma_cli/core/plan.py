@@ -145,7 +145,7 @@ def plan_stage(
             train, valid, dropped = _blocks(files, settings, progress)
     else:
         train, dropped = _tokenized(train_split, tokenizer, text_format, settings)
-        valid, _ = _tokenized(valid_split, tokenizer, text_format, settings)
+        valid = _tokenized(valid_split, tokenizer, text_format, settings)[0][: settings.validation_examples]
     _require_embeddings(base, tokenizer, train, valid)
     if not train:
         why = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "it is empty"
@@ -176,7 +176,8 @@ def _blocks(
     """
     most = None if settings.max_steps is None else settings.max_steps * settings.examples_per_step
     train = files[0].blocks(settings.block_tokens, most=most, progress=progress)
-    valid = files[1].blocks(settings.block_tokens, progress=progress) if len(files) > 1 else ()
+    measured = settings.validation_examples
+    valid = files[1].blocks(settings.block_tokens, most=measured, progress=progress) if len(files) > 1 else ()
     return train, valid, {"tokens_after_the_last_full_block": train.left_over} if train.left_over else {}
 
 

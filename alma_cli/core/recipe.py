@@ -241,6 +241,8 @@ class StageSettings(Settings):
     """`auto`: bf16 where the device computes in it, else fp32."""
     validations: int = Field(default=10, ge=0)
     """How many times in a run the validation loss is measured and a checkpoint written (at the end in any case)."""
+    validation_examples: int | None = Field(default=None, gt=0)
+    """Only the first so many validation examples (blocks, in stage mono) are measured each time. None: all."""
     validate_by: Literal["loss", "bleu", "chrf"] = "loss"
     """What the best weights have: the lowest validation loss, or the highest BLEU or chrF of greedy translations."""
     validation_sentences: int = Field(default=200, gt=0)

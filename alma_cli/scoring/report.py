@@ -167,7 +167,8 @@ class ScoreReport:
             points=points,
             p_value=row.p_value,
             better=points < 0 if row.metric in LOWER_IS_BETTER else points > 0,
-            significant=row.p_value < SIGNIFICANT,
+            # Equal scores come out of the bootstrap with the smallest p there is.
+            significant=points != 0 and row.p_value < SIGNIFICANT,
             noticed=abs(points) >= NOTICED.get(row.metric, 0),
         )
 

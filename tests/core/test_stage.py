@@ -241,6 +241,29 @@ def test_validations_are_spread_over_the_run_and_end_it(
     assert [event.step for event in events if isinstance(event, ValidationReport)] == expected
 
 
+@pytest.mark.parametrize("stage", ["mono", "parallel"])
+def test_a_validation_measures_the_first_examples_only_where_told_so(
+    stage: StageName, make_recipe: MakeRecipe, work: Path
+) -> None:
+    settings: dict[str, Any] = {"block_tokens": 32} if stage == "mono" else {}
+
+    everything = plan_stage(make_recipe(**{stage: settings}), stage, work).valid
+    part = plan_stage(make_recipe(**{stage: {**settings, "validation_examples": 2}}), stage, work).valid
+
+    assert len(everything) > 2
+    assert [part[n].token_ids for n in range(len(part))] == [everything[n].token_ids for n in range(2)]
+
+
+def test_a_run_may_be_elsewhere_than_its_data(make_recipe: MakeRecipe, work: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(parallel={"method": "lora"})
+
+    *_, finished = run_stage(plan_stage(recipe, "parallel", work, runs=tmp_path / "elsewhere"))
+
+    assert isinstance(finished, Finished)
+    assert finished.model == tmp_path / "elsewhere/parallel/model"
+    assert not (work / "parallel").exists()
+
+
 def test_without_a_validation_split_the_last_weights_are_saved(make_recipe: MakeRecipe, work: Path) -> None:
     shutil.rmtree(split_path(work / "data", "parallel", "valid"))
 
