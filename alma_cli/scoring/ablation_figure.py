@@ -165,7 +165,8 @@ def _curve_panel(title: str, curves: Sequence[_Curve]) -> tuple[str, int]:
         while any(abs(y - other) < 14 for other in taken):
             y += 14
         taken.append(y)
-        parts.append(f'<text x="{points[-1][0]:.1f}" y="{y:.1f}" text-anchor="end">{escape(curve.name)}</text>')
+        style = f'text-anchor="end" style="fill:{curve.colour}"'
+        parts.append(f'<text x="{points[-1][0]:.1f}" y="{y:.1f}" {style}>{escape(curve.name)}</text>')
     return "".join(parts), 30 + _PLOT + 40
 
 
