@@ -273,7 +273,8 @@ class MonoStage(StageSettings):
     schedule: Literal["cosine", "inverse_sqrt", "constant"] = "cosine"
     """How the learning rate falls after warm-up."""
     block_tokens: int = Field(default=512, gt=1)
-    """Documents are joined and cut into blocks of exactly so many tokens."""
+    """Documents are joined and cut into blocks of exactly so many tokens, BOS before each where the model's texts have
+    it; the paper's code has it before documents only."""
 
 
 class ParallelStage(StageSettings):

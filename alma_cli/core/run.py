@@ -27,7 +27,7 @@ from alma_cli.core.process import ErrorsNaming
 from alma_cli.core.processes import Processes
 from alma_cli.errors import InputError, UsageError
 
-RUN_VERSION = 3
+RUN_VERSION = 4
 
 _START_AGAIN = "--no-resume deletes it and starts again, --out DIR trains elsewhere"
 

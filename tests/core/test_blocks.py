@@ -53,33 +53,46 @@ def ended_at(file: TokenFile) -> dict[str, int]:
 
 
 def in_memory(texts: list[str], block_tokens: int) -> list[TokenizedExample]:
-    """What blocks are by definition: documents, each with BOS and EOS, one after the other."""
+    """What blocks are by definition: documents with BOS and EOS, one after the other, cut, and BOS before each piece."""
     ids = [token for row in document_ids(byte_tokenizer(), ALMA_BOS, texts) for token in row]
-    starts = range(0, len(ids) - block_tokens + 1, block_tokens)
-    return [TokenizedExample(tuple(ids[start : start + block_tokens]), 0) for start in starts]
+    width = block_tokens - 1
+    starts = range(0, len(ids) - width + 1, width)
+    return [TokenizedExample((byte_tokenizer().bos_token_id, *ids[start : start + width]), 0) for start in starts]
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------
 
 
 def test_documents_fill_blocks_with_eos_between_and_the_rest_is_counted(tmp_path: Path) -> None:
-    # BOS abc EOS BOS de </s>-as-four-bytes EOS = 5 + 1 + 6 + 1 = 13 tokens: three blocks of 4, 1 token left over.
-    blocks = token_file(written(tmp_path / "train", ["abc", "de</s>"])).blocks(4)
+    # abc EOS de </s>-as-four-bytes EOS = 4 + 6 + 1 = 11 tokens: two blocks of 4, 3 tokens left over.
+    path = written(tmp_path / "train", ["abc", "de</s>"])
+    blocks = token_file(path, byte_tokenizer(adds_bos=False), ALMA).blocks(4)
 
     assert [byte_tokenizer().convert_ids_to_tokens(block.token_ids) for block in blocks] == [
-        ["<s>", "a", "b", "c"],
-        ["</s>", "<s>", "d", "e"],
-        ["<", "/", "s", ">"],
+        ["a", "b", "c", "</s>"],
+        ["d", "e", "<", "/"],
+    ]
+    assert blocks.left_over == 3
+
+
+def test_every_block_begins_with_bos_where_texts_do(tmp_path: Path) -> None:
+    # BOS abc EOS BOS de </s>-as-four-bytes EOS = 5 + 1 + 6 + 1 = 13 tokens: three times BOS and 4 of them, 1 left over.
+    blocks = token_file(written(tmp_path / "train", ["abc", "de</s>"])).blocks(5)
+
+    assert [byte_tokenizer().convert_ids_to_tokens(block.token_ids) for block in blocks] == [
+        ["<s>", "<s>", "a", "b", "c"],
+        ["<s>", "</s>", "<s>", "d", "e"],
+        ["<s>", "<", "/", "s", ">"],
     ]
     assert blocks.left_over == 1
 
 
 def test_blocks_of_many_documents_lose_no_token(tmp_path: Path) -> None:
-    # 2,500 documents of 3 bytes with BOS and EOS are 12,500 tokens: 781 blocks of 16 and 4 tokens over.
+    # 2,500 documents of 3 bytes with BOS and EOS are 12,500 tokens: 833 blocks of BOS and 15, and 5 tokens over.
     blocks = token_file(written(tmp_path / "train", ["abc"] * 2500)).blocks(16)
 
-    assert ({len(block.token_ids) for block in blocks}, len(blocks), blocks.left_over) == ({16}, 781, 4)
-    assert (blocks.tokens, blocks.target_tokens) == (781 * 16, 781 * 15)  # a block's first is predicted from nothing
+    assert ({len(block.token_ids) for block in blocks}, len(blocks), blocks.left_over) == ({16}, 833, 5)
+    assert (blocks.tokens, blocks.target_tokens) == (833 * 16, 833 * 15)  # a block's first is predicted from nothing
     assert {block.target_tokens for block in blocks} == {15}
 
 
@@ -92,7 +105,7 @@ def test_blocks_are_the_documents_in_their_order(tmp_path: Path) -> None:
 
 
 def test_blocks_are_read_by_index_from_either_end_and_by_slice(tmp_path: Path) -> None:
-    blocks = token_file(written(tmp_path / "train", ["abcdefgh"])).blocks(2)
+    blocks = token_file(written(tmp_path / "train", ["abcdefgh"])).blocks(3)
 
     every = list(blocks)
     assert len(every) == 5
@@ -160,30 +173,30 @@ def test_other_block_lengths_share_the_tokens(tmp_path: Path) -> None:
 
 
 def test_only_what_is_needed_is_tokenised_and_more_is_added_later(tmp_path: Path) -> None:
-    # A thousand documents of 5 tokens at a time are 312 blocks of 16.
+    # A thousand documents of 5 tokens at a time are 312 blocks of BOS and 16.
     texts = [f"{number:03}" for number in range(1000)] * 3
     path = written(tmp_path / "train", texts)
-    expected = in_memory(texts, 16)
+    expected = in_memory(texts, 17)
     few = token_file(path)
 
-    blocks = few.blocks(16, most=300)
+    blocks = few.blocks(17, most=300)
 
     assert (list(blocks), blocks.left_over, ended_at(few)["lines"]) == (expected[:300], 0, 1000)
-    more = token_file(path).blocks(16, most=400)
+    more = token_file(path).blocks(17, most=400)
     assert (list(more), ended_at(few)["lines"]) == (expected[:400], 2000)
     assert list(blocks) == expected[:300]  # who has the file open sees what it saw
-    every = token_file(path).blocks(16, most=9999)
+    every = token_file(path).blocks(17, most=9999)
     assert (list(every), every.left_over) == (expected, 8)  # 15000 tokens are 937 blocks and 8 more
-    assert list(token_file(path).blocks(16, most=300)) == expected[:300]  # whatever the file has by now
+    assert list(token_file(path).blocks(17, most=300)) == expected[:300]  # whatever the file has by now
 
 
 def test_the_left_over_tokens_do_not_depend_on_earlier_runs(tmp_path: Path) -> None:
-    path = written(tmp_path / "train", ["abc"] * 7)  # 35 tokens: two blocks of 16 and 3 tokens
+    path = written(tmp_path / "train", ["abc"] * 7)  # 35 tokens: two blocks of BOS and 16, and 3 tokens
     limited = token_file(path)
 
-    assert [limited.blocks(16, most=most).left_over for most in (1, 2, 3)] == [0, 0, 3]
-    assert [limited.blocks(16, most=most).left_over for most in (1, 2, 3)] == [0, 0, 3]
-    assert limited.blocks(16).left_over == 3
+    assert [limited.blocks(17, most=most).left_over for most in (1, 2, 3)] == [0, 0, 3]
+    assert [limited.blocks(17, most=most).left_over for most in (1, 2, 3)] == [0, 0, 3]
+    assert limited.blocks(17).left_over == 3
 
 
 @pytest.mark.parametrize(
