@@ -53,7 +53,7 @@ def ended_at(file: TokenFile) -> dict[str, int]:
 
 
 def in_memory(texts: list[str], block_tokens: int) -> list[TokenizedExample]:
-    """What blocks are by definition: documents with BOS and EOS, one after the other, cut, and BOS before each piece."""
+    """What blocks are by definition: documents with BOS and EOS, one after the other, cut; BOS before each piece."""
     ids = [token for row in document_ids(byte_tokenizer(), ALMA_BOS, texts) for token in row]
     width = block_tokens - 1
     starts = range(0, len(ids) - width + 1, width)
