@@ -15,6 +15,7 @@ from sacrebleu.metrics.ter import TER
 
 from alma_cli.scoring.corpus_scores import Array, corpus_scores
 from alma_cli.scoring.ngram_statistics import Characters, Matcher, Words, bleu_statistics, chrf_statistics
+from alma_cli.scoring.ter_statistics import ter_statistics
 
 # Hypotheses, one a segment -> (S, K)
 Counter = Callable[[Sequence[str]], Array]
@@ -81,15 +82,14 @@ def chrf_counter(scorer: CHRF, references: Sequence[Sequence[str]]) -> Counter:
     return count
 
 
-def ter_counter(references: Sequence[Sequence[str]]) -> tuple[TER, Counter]:
-    """Edits and words of the reference, as sacreBLEU finds them: the search for shifts is a heuristic of its own."""
-    scorer = TER(references=references)
+def ter_counter(scorer: TER, references: Sequence[Sequence[str]]) -> Counter:
+    """Edits, shifts among them, to the closest reference; and the references' mean length in words."""
 
-    def count(hypotheses: Sequence[str]) -> Array:
-        # sacreBLEU's own significance tests start from this private method.
-        return np.array(scorer._extract_corpus_statistics(hypotheses, None), dtype=np.float64)
+    def tokens(texts: Sequence[str]) -> list[list[str]]:
+        return [scorer._preprocess_segment(text).split() for text in texts]
 
-    return scorer, count
+    split = [tokens(one) for one in references]
+    return lambda hypotheses: ter_statistics(tokens(hypotheses), split)
 
 
 def _best(statistics: Sequence[Array]) -> Array:

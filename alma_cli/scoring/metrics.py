@@ -12,6 +12,7 @@ from portalocker.exceptions import LockException
 from sacrebleu.metrics.base import Metric as SacreBleuMetric
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.ter import TER
 from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
 from sacrebleu.utils import SACREBLEU_DIR
 
@@ -74,7 +75,9 @@ def measure(
 def _scorer(metric: Metric, target: str, references: Sequence[Sequence[str]]) -> tuple[SacreBleuMetric, Counter]:
     """What signs the scores, and what counts for them."""
     if metric == "ter":
-        return ter_counter(references)
+        ter = TER()
+        ter.num_refs = len(references)
+        return ter, ter_counter(ter, references)
     if metric in ("bleu", "spbleu"):
         bleu = _spbleu() if metric == "spbleu" else _bleu(language(target).sacrebleu_tokenizer, target)
         bleu.num_refs = len(references)  # for the signature; sacreBLEU itself sets it where it reads references

@@ -36,7 +36,7 @@ _SECONDS_PER_SEGMENT: dict[Metric, float] = {
     "chrf": 6e-5,
     "chrf++": 1e-4,
     "spbleu": 3e-4,
-    "ter": 2.5e-3,
+    "ter": 3e-4,
 }
 _TestSet = tuple[Direction, tuple[tuple[str, ...], ...]]  # a direction and its sets of references
 
