@@ -140,7 +140,7 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
     precision = precision_of("auto")
     packages = ("torch", "transformers", "peft", "sacrebleu")
     return {
-        "recipe": recipe.model_dump(mode="json"),
+        "recipe": _without_folders(recipe.model_dump(mode="json")),
         "data": {
             "sources": [
                 {key: getattr(one, key) for key in ("path", "sha256", "stage", "split", "languages", "read", "kept")}
@@ -156,6 +156,15 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def _without_folders(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Files of this machine by name only: where they are says nothing elsewhere, and their hashes say what they are."""
+    for stage in ("mono", "parallel"):
+        for source in recipe["data"][stage]["sources"]:
+            path = Path(source["path"])
+            source["path"] = path.name if path.is_absolute() else source["path"]
+    return recipe
 
 
 def _counts(splits: Mapping[str, Any]) -> dict[str, Any]:
