@@ -144,7 +144,7 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
         "data": {
             "sources": [
                 {key: getattr(one, key) for key in ("path", "sha256", "stage", "split", "languages", "read", "kept")}
-                for one in (replace(source, path=Path(source.path).name) for source in sources)
+                for one in (replace(source, path=_place(source.path)) for source in sources)
             ],
             "stages": {stage: _counts(splits) for stage, splits in (manifest.stages if manifest else {}).items()},
         },
@@ -159,12 +159,15 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
 
 
 def _without_folders(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Files of this machine by name only: where they are says nothing elsewhere, and their hashes say what they are."""
     for stage in ("mono", "parallel"):
         for source in recipe["data"][stage]["sources"]:
-            path = Path(source["path"])
-            source["path"] = path.name if path.is_absolute() else source["path"]
+            source["path"] = _place(source["path"])
     return recipe
+
+
+def _place(path: str) -> str:
+    """A file of this machine by name only, since its hash says what it is; what is on the hub by its whole id."""
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def _counts(splits: Mapping[str, Any]) -> dict[str, Any]:
