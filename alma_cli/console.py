@@ -160,8 +160,7 @@ def _comparison_lines(report: ScoreReport) -> Iterator[str]:
     yield "± is half of the 95% interval"
     differences = [(row, difference) for row in report.rows if (difference := report.difference(row))]
     if differences:
-        how = f"paired {facts.test}, {facts.resamples:,} resamples, seed {facts.seed}"
-        yield f"* differs from {one_line(facts.baseline)} with p < 0.05 ({how})"
+        yield f"* differs from {one_line(facts.baseline)} with p < 0.05 ({facts.words})"
     small: dict[str, list[str]] = {}
     for row, difference in differences:
         if difference.significant and not difference.noticed:

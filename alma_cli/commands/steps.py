@@ -259,8 +259,7 @@ def save_score_page(scored: Scored, path: Path, *, title: str) -> None:
 
     facts = {"Made with": f"alma {__version__}, sacrebleu {version('sacrebleu')}"}
     if resampled := scored.report.significance:
-        how = f"paired {resampled.test}, {resampled.resamples:,} resamples, seed {resampled.seed}"
-        facts["Compared"] = f"with {resampled.baseline}, by {how}"
+        facts["Compared"] = f"with {resampled.baseline}, by {resampled.words}"
     write_score_page(path, title, scored.report, scored.segments, facts)
 
 

@@ -142,8 +142,7 @@ def _notes(ablation: Ablation) -> Iterator[str]:
     sentences = ", ".join(f"{direction} {count:,}" for direction, count in counts.items())
     yield f"Test sentences: {sentences}."
     if facts := ablation.report.significance:
-        how = f"paired {facts.test}, {facts.resamples:,} resamples, seed {facts.seed}"
-        yield f"\\* differs from `{facts.baseline}` with p < 0.05 ({how})."
+        yield f"\\* differs from `{facts.baseline}` with p < 0.05 ({facts.words})."
     yield "Flagged translations are of all directions; trained on: tokens that the loss is over."
     signatures = {row.metric: row.signature for row in reversed(ablation.report.rows)}
     yield "Signatures: " + ", ".join(f"`{signatures[metric]}`" for metric in ablation.report.metrics) + "."

@@ -60,6 +60,11 @@ class ResamplingFacts:
     seed: int
     baseline: str
 
+    @property
+    def words(self) -> str:
+        """The test and its settings, for a reader."""
+        return f"paired {self.test}, {self.resamples:,} resamples, seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class Difference:
