@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Contender:
     batch: int = 4  # examples (rows, when packed) in a micro-batch of Trainer and TRL
     options: dict[str, Any] = field(default_factory=dict)  # of SFTConfig
     model_options: dict[str, Any] = field(default_factory=dict)  # of from_pretrained
+    settings: dict[str, Any] = field(default_factory=dict)  # of alma's stage
     bf16_adapters: bool = False  # and no autocast: everything in bf16, AdamW's moments included
     plain_allocator: bool = False  # the C library's, as whoever installs the library has it; else alma's
 
@@ -59,9 +61,10 @@ def train(job: dict[str, Any]) -> dict[str, Any]:
     """Run one contender in this process."""
     contender = Contender(**job["contender"])
     meter = Meter(job["warmup"])
+    runner: Callable[[Contender, dict[str, Any], Meter], int | None]  # how many tokens a label is compared with
     runner = {"alma": _train_alma, "Trainer": _train_trainer, "TRL": _train_trl}[contender.library]
-    runner(contender, job, meter)
-    return meter.result(job["device"])
+    compared = runner(contender, job, meter)
+    return {**meter.result(job["device"]), "compared_tokens": compared}
 
 
 def _peak_bytes(device: str) -> int:
@@ -73,7 +76,7 @@ def _peak_bytes(device: str) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _train_alma(contender: Contender, job: dict[str, Any], meter: Meter) -> None:
+def _train_alma(contender: Contender, job: dict[str, Any], meter: Meter) -> int | None:
     from _workload import recipe_of
 
     from alma_cli.core.loop import StepReport
@@ -82,12 +85,13 @@ def _train_alma(contender: Contender, job: dict[str, Any], meter: Meter) -> None
 
     work = Path(job["scratch"])
     (work / "data").symlink_to(Path(job["work"]) / "data")
-    plan = plan_stage(recipe_of(job, method=contender.method), "parallel", work)
+    plan = plan_stage(recipe_of(job, method=contender.method, **contender.settings), "parallel", work)
     for event in run_stage(plan, resume=False):
         if isinstance(event, StepReport):
             meter.step_done(event.tokens, event.target_tokens, event.loss)
             if event.step == plan.steps.steps:
-                return  # what comes after the last step is saving
+                break  # what comes after the last step is saving
+    return None if plan.loss_vocabulary is None else len(plan.loss_vocabulary)
 
 
 def _train_trainer(contender: Contender, job: dict[str, Any], meter: Meter) -> None:
@@ -273,6 +277,8 @@ CONTENDERS = [
     _trl("padding-free 4", batch=4, padding_free=True),
 ]
 ON_REQUEST = [  # only where --only names them
+    Contender("alma", "lora", "vocabulary of the data", settings={"loss_vocabulary": "data"}),
+    Contender("alma", "full", "vocabulary of the data", settings={"loss_vocabulary": "data"}),
     _as_installed(Contender("Trainer", "lora", "padded to 512", batch=2)),
     _as_installed(BEST_OF_TRL[1]),
     Contender("Trainer", "lora", "padded to 512 x4", batch=4),

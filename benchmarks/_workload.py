@@ -57,7 +57,9 @@ class Shape:
     attention_width: int  # heads times head size, summed over the layers
     context: float  # sum of T^2 over sum of T
 
-    def flops(self, method: str, *, tokens: int, target_tokens: int, rank: int) -> float:
+    def flops(
+        self, method: str, *, tokens: int, target_tokens: int, rank: int, compared_tokens: int | None = None
+    ) -> float:
         """Useful floating point operations of training on so many tokens; FLOPS_FORMULA in words."""
         weights = sum(out * into * count for out, into, count in self.linear)
         adapters = 0 if method == "full" else sum(rank * (out + into) * count for out, into, count in self.linear)
@@ -65,7 +67,7 @@ class Shape:
         attention = 6 * self.context * self.attention_width
         vocabulary, hidden = self.head
         return tokens * (per_weight * weights + 6 * adapters + attention) + target_tokens * per_weight * (
-            vocabulary * hidden
+            (compared_tokens or vocabulary) * hidden
         )
 
 
@@ -95,7 +97,7 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
         examples = _synthetic_examples(tokenizer, text_format_of(files, tokenizer, "alma"), job["direction"], count)
     if len(examples) < count:
         raise SystemExit(f"{len(examples)} pairs are too few: {count} are needed")
-    write_examples(split_path(work / "data", "parallel", "train"), examples[:count])
+    write_examples(split_path(work / "data", "parallel", "train"), examples)
     plan = plan_stage(recipe_of(job, method="lora"), "parallel", work)
     steps = [[plan.train[index] for index in plan.steps.indices(n + 1)] for n in range(plan.steps.steps)]
     (work / "steps.json").write_text(json.dumps([[(e.token_ids, e.prompt_tokens) for e in step] for step in steps]))
@@ -113,7 +115,7 @@ def prepare(job: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def recipe_of(job: dict[str, Any], *, method: str) -> Any:
+def recipe_of(job: dict[str, Any], *, method: str, **settings: Any) -> Any:
     """The experiment as alma runs it. The learning rate is next to nothing, so that every step's loss is the base
     model's and must be the same for all contenders."""
     from alma_cli.core.recipe import ParallelStage, Recipe, Stages
@@ -124,12 +126,13 @@ def recipe_of(job: dict[str, Any], *, method: str) -> Any:
         schedule="constant",
         warmup_ratio=0.0,
         examples_per_step=job["examples_per_step"],
+        max_steps=job["warmup"] + job["steps"],
         tokens_per_micro_batch=job["tokens_per_micro_batch"],
         lora_rank=job["rank"],
         lora_alpha=2 * job["rank"],
         lora_dropout=job["dropout"],
         validations=0,
-        **job["set"],
+        **(job["set"] | settings),
     )
     stages = Stages(parallel=stage)
     return Recipe(name="benchmark", model=job["model"], directions=(job["direction"],), seed=SEED, stages=stages)

@@ -165,7 +165,8 @@ def _report(
         if runs := results[contender.key]:
             run = sorted(runs, key=lambda r: r["target_tokens"] / r["seconds"])[(len(runs) - 1) // 2]
             amounts = {"tokens": run["tokens"], "target_tokens": run["target_tokens"]}
-            flops = shape.flops(contender.method, **amounts, rank=job["rank"])
+            compared = run["compared_tokens"]
+            flops = shape.flops(contender.method, **amounts, rank=job["rank"], compared_tokens=compared)
             row |= run | {
                 "target_tokens_per_second": run["target_tokens"] / run["seconds"],
                 "tokens_per_second": run["tokens"] / run["seconds"],
@@ -235,6 +236,11 @@ def _markdown(report: dict[str, Any]) -> str:
         f"matrix peak at {settings['rows']} rows: {gflops['frozen']} GFLOP/s over frozen weights (y = xW' "
         f"{gflops['y']}, dx = dyW {gflops['dx']}), {gflops['trained']} over trained ones (dW = dy'x {gflops['dW']})",
         report["flops"],
+        *(
+            f"{row['contender']}: a label is compared with {row['compared_tokens']:,} tokens"
+            for row in report["rows"]
+            if row.get("compared_tokens")
+        ),
         "loss: nats per target token of the base model over all steps; equal where all train on the same",
         "allocator: alma's settings for all (freed memory is kept) but for rows with `plain allocator`, who have the C "
         "library's; peak memory is the process's, model and libraries included",

@@ -109,10 +109,12 @@ def plan_training(
         plan = plan_stage(recipe, stage, work, model=model, runs=runs, progress=progress)
     settings, steps = plan.settings, plan.steps
     bos = "with" if plan.text_format.adds_bos else "without"
+    among = "" if plan.loss_vocabulary is None else f" among the data's {len(plan.loss_vocabulary):,} tokens"
     facts = {
         "model": _with_note(plan.base.name, plan.base.note),
         "method": f"{settings.method}, learning rate {settings.peak_learning_rate:g} {settings.schedule}",
-        "data": f"{len(plan.train):,} examples, {plan.train_tokens:,} tokens, {plan.train_target_tokens:,} in the loss",
+        "data": f"{len(plan.train):,} examples, {plan.train_tokens:,} tokens, {plan.train_target_tokens:,} in the loss"
+        + among,
         "validation": f"{len(plan.valid):,} examples",
         "steps": f"{steps.steps:,} of {settings.examples_per_step} examples",
         "prompt": f"{plan.text_format.style}, {bos} BOS",

@@ -37,6 +37,7 @@ TOKENS_VERSION = 2
 _CHUNK_DOCUMENTS, _CHUNK_BYTES = 1000, 2**19
 # After so many chunks, a few seconds' work, the disk has all that is written and knows how far that is.
 _CHUNKS_A_STATE = 16
+_IDS_LOOKED_AT = 2**22  # at a time, of a file that may be larger than memory
 
 
 class Blocks(Sequence[TokenizedExample]):
@@ -77,6 +78,15 @@ class Blocks(Sequence[TokenizedExample]):
     def target_tokens(self) -> int:
         """Of all blocks, how many tokens the loss looks at: all but each block's first."""
         return self.tokens - len(self)
+
+    @property
+    def vocabulary(self) -> list[int]:
+        """The ids that the text has, each once, in order."""
+        seen = np.zeros(self.largest_token_id + 1, dtype=bool)
+        for start in range(0, len(self._token_ids), _IDS_LOOKED_AT):
+            seen[self._token_ids[start : start + _IDS_LOOKED_AT]] = True
+        ids: list[int] = np.flatnonzero(seen).tolist()
+        return ids
 
     @property
     def largest_token_id(self) -> int:

@@ -19,8 +19,11 @@ class Flops:
     per_target_token: float  # the output layer's, which only labelled positions need
 
     @classmethod
-    def of(cls, model: Any) -> Flops:
-        """Count a model's linear layers, quantised or not, with their adapters."""
+    def of(cls, model: Any, *, compared: int | None = None) -> Flops:
+        """Count a model's linear layers, quantised or not, with their adapters.
+
+        `compared`: of the vocabulary, how many tokens the loss compares; None: all.
+        """
         head = set(causal_lm_of(model).get_output_embeddings().modules())
         per_token = per_target_token = 0.0
         for module in model.modules():
@@ -31,7 +34,7 @@ class Flops:
                 continue
             cost = inputs * outputs * (6 if weight.requires_grad else 4)
             if module in head:
-                per_target_token += cost
+                per_target_token += cost if compared is None else cost * compared / outputs
             else:
                 per_token += cost
         return cls(per_token, per_target_token)

@@ -66,7 +66,7 @@ def train_steps(
     cannot be halved any more, UsageError when loss or gradient are no longer numbers.
     """
     masters = list(weights.masters.values())
-    flops = Flops.of(loss_of.model)
+    flops = Flops.of(loss_of.model, compared=None if loss_of.vocabulary is None else len(loss_of.vocabulary))
     loss_of.train()
     for step, examples in steps:
         started = time.perf_counter()

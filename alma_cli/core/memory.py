@@ -83,7 +83,13 @@ def estimate_memory(plan: StagePlan) -> MemoryEstimate:
 class Rehearsal:
     """A stage's model without its values: how much memory and arithmetic its steps need."""
 
-    def __init__(self, base: ModelFiles, settings: StageSettings, precision: Precision) -> None:
+    def __init__(
+        self,
+        base: ModelFiles,
+        settings: StageSettings,
+        precision: Precision,
+        loss_vocabulary: Sequence[int] | None = None,
+    ) -> None:
         self.settings = settings
         self.precision = precision
         self._fake = FakeTensorMode(allow_non_fake_inputs=True)
@@ -104,14 +110,14 @@ class Rehearsal:
                 causal_lm_of(model).set_attn_implementation(FUSED)
             if settings.gradient_checkpointing:
                 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            self.flops = Flops.of(model)
-            self._loss_of = SummedLoss(model, negative_log_likelihood)
+            self.flops = Flops.of(model, compared=None if loss_vocabulary is None else len(loss_vocabulary))
+            self._loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=loss_vocabulary)
             self._weights = TrainedWeights(model)
 
     @classmethod
     def of(cls, plan: StagePlan) -> Rehearsal:
         """The rehearsal of a planned stage."""
-        return cls(plan.base, plan.settings, plan.precision)
+        return cls(plan.base, plan.settings, plan.precision, plan.loss_vocabulary)
 
     def memory(
         self, examples: Sequence[TokenizedExample], steps: StepPlan, tokens_per_micro_batch: int

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,15 @@ class StagePlan:
         """Of all training examples, how many tokens the loss looks at."""
         examples = self.train
         return examples.target_tokens if isinstance(examples, Blocks) else sum(one.target_tokens for one in examples)
+
+    @cached_property
+    def loss_vocabulary(self) -> list[int] | None:
+        """The tokens that training compares a label with, ids in order; None: the model's whole vocabulary."""
+        if self.settings.loss_vocabulary == "whole":
+            return None
+        if isinstance(self.train, Blocks):
+            return self.train.vocabulary
+        return sorted({token for example in self.train for token in example.token_ids[example.prompt_tokens :]})
 
     @property
     def identity(self) -> dict[str, Any]:

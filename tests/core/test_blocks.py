@@ -9,9 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from alma_cli.core.blocks import Blocks, TokenFile
 from alma_cli.core.dataset import Document, split_path, split_sha256, write_documents
-from alma_cli.core.examples import StepPlan, TextFormat, TokenizedExample, document_ids, shuffled
+from alma_cli.core.examples import TextFormat, TokenizedExample, document_ids
 from alma_cli.core.plan import plan_stage
 from alma_cli.core.stage import run_stage
 from alma_cli.errors import InputError
@@ -124,6 +121,16 @@ def test_text_without_a_full_block_has_none(tmp_path: Path, texts: list[str], le
 
     assert (len(blocks), list(blocks), bool(blocks), blocks.left_over) == (0, [], False, left_over)
     assert (blocks.tokens, blocks.target_tokens, blocks.largest_token_id) == (0, 0, 0)
+
+
+def test_blocks_know_the_ids_of_their_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alma_cli.core.blocks._IDS_LOOKED_AT", 3)
+    tokenizer = byte_tokenizer()
+    blocks = token_file(written(tmp_path / "train", ["cab", "bad"])).blocks(10)  # BOS cab EOS BOS bad: 9 tokens of it
+
+    assert tokenizer.convert_ids_to_tokens(blocks.vocabulary) == ["<s>", "</s>", "a", "b", "c", "d"]
+    assert blocks.vocabulary == sorted(set(blocks[0].token_ids))
+    assert token_file(written(tmp_path / "none", [])).blocks(10).vocabulary == []
 
 
 def test_a_vocabulary_over_two_bytes_takes_four(tmp_path: Path) -> None:
@@ -427,65 +434,6 @@ def test_tokenising_a_long_text_takes_little_memory(long_file: Path) -> None:
     blocks, mebibytes = map(int, done.stdout.split())
     assert blocks > 95_000
     assert mebibytes < 150
-
-
-# --- the order ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("count", [*range(1, 40), 63, 64, 65, 255, 256, 257, 1000, 4097, 20_000])
-def test_a_shuffle_has_every_index_once(count: int) -> None:
-    assert sorted(shuffled(index, count, b"key") for index in range(count)) == list(range(count))
-
-
-def test_a_shuffle_of_billions_is_there_at_once() -> None:
-    count = 10**12
-
-    found = [shuffled(index, count, b"key") for index in range(1000)]
-
-    assert len(set(found)) == 1000
-    assert max(found) < count
-    # A thousand even draws: the mean is a half of the range, give or take its standard error, 0.29 / sqrt(1000).
-    assert np.mean(found) / count == pytest.approx(0.5, abs=4 * 0.29 / 1000**0.5)
-
-
-def chi_square(counts: Counter[int], cells: int) -> float:
-    """The deviation from evenness in standard deviations of the chi-square distribution."""
-    expected = counts.total() / cells
-    statistic = sum((counts[cell] - expected) ** 2 / expected for cell in range(cells))
-    return float((statistic - (cells - 1)) / (2 * (cells - 1)) ** 0.5)
-
-
-def steps_of(seed: int, examples: int = 37) -> list[int]:
-    return StepPlan(examples, examples, epochs=1, max_steps=None, seed=seed).indices(1)
-
-
-@pytest.mark.parametrize("place", [0, 1, 18, 36])
-def test_every_example_is_as_likely_at_every_place(place: int) -> None:
-    counts = Counter(steps_of(seed)[place] for seed in range(1500))
-
-    assert abs(chi_square(counts, 37)) < 4
-
-
-def test_neighbours_do_not_stay_together() -> None:
-    orders = [steps_of(seed) for seed in range(1000)]
-
-    distances = Counter((b - a) % 37 - 1 for order in orders for a, b in pairwise(order))
-
-    assert abs(chi_square(distances, 36)) < 4
-
-
-def test_all_orders_of_a_few_examples_are_as_likely() -> None:
-    counts = Counter(int("".join(map(str, steps_of(seed, examples=4))), base=4) for seed in range(6000))
-
-    assert len(counts) == 24
-    assert abs(chi_square(Counter(dict(enumerate(counts.values()))), 24)) < 4
-
-
-@pytest.mark.parametrize("make", [lambda n: StepPlan(n, 8, 3, None, seed=1), lambda n: StepPlan(n, 8, 3, 2, seed=1)])
-def test_the_steps_of_a_billion_blocks_need_no_list_of_them(make: Callable[[int], StepPlan]) -> None:
-    plan = make(10**9)
-
-    assert len(set(plan.indices(plan.steps))) == 8
 
 
 def test_blocks_refuse_half_a_block() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerBase
 
@@ -14,6 +17,7 @@ from alma_cli.core.examples import (
     TextFormat,
     TokenizedExample,
     prompt_ids,
+    shuffled,
     tokenize_examples,
 )
 from alma_cli.core.languages import Direction
@@ -259,6 +263,62 @@ def test_epochs_differ_in_their_order() -> None:
 )
 def test_steps_are_those_of_the_epochs_or_the_limit(epochs: int, max_steps: int | None, steps: int) -> None:
     assert StepPlan(10, 4, epochs, max_steps, seed=1).steps == steps
+
+
+@pytest.mark.parametrize("count", [*range(1, 40), 63, 64, 65, 255, 256, 257, 1000, 4097, 20_000])
+def test_a_shuffle_has_every_index_once(count: int) -> None:
+    assert sorted(shuffled(index, count, b"key") for index in range(count)) == list(range(count))
+
+
+def test_a_shuffle_of_billions_is_there_at_once() -> None:
+    count = 10**12
+
+    found = [shuffled(index, count, b"key") for index in range(1000)]
+
+    assert len(set(found)) == 1000
+    assert max(found) < count
+    # A thousand even draws: the mean is a half of the range, give or take its standard error, 0.29 / sqrt(1000).
+    assert np.mean(found) / count == pytest.approx(0.5, abs=4 * 0.29 / 1000**0.5)
+
+
+def chi_square(counts: Counter[int], cells: int) -> float:
+    """The deviation from evenness in standard deviations of the chi-square distribution."""
+    expected = counts.total() / cells
+    statistic = sum((counts[cell] - expected) ** 2 / expected for cell in range(cells))
+    return float((statistic - (cells - 1)) / (2 * (cells - 1)) ** 0.5)
+
+
+def steps_of(seed: int, examples: int = 37) -> list[int]:
+    return StepPlan(examples, examples, epochs=1, max_steps=None, seed=seed).indices(1)
+
+
+@pytest.mark.parametrize("place", [0, 1, 18, 36])
+def test_every_example_is_as_likely_at_every_place(place: int) -> None:
+    counts = Counter(steps_of(seed)[place] for seed in range(1500))
+
+    assert abs(chi_square(counts, 37)) < 4
+
+
+def test_neighbours_do_not_stay_together() -> None:
+    orders = [steps_of(seed) for seed in range(1000)]
+
+    distances = Counter((b - a) % 37 - 1 for order in orders for a, b in pairwise(order))
+
+    assert abs(chi_square(distances, 36)) < 4
+
+
+def test_all_orders_of_a_few_examples_are_as_likely() -> None:
+    counts = Counter(int("".join(map(str, steps_of(seed, examples=4))), base=4) for seed in range(6000))
+
+    assert len(counts) == 24
+    assert abs(chi_square(Counter(dict(enumerate(counts.values()))), 24)) < 4
+
+
+@pytest.mark.parametrize("make", [lambda n: StepPlan(n, 8, 3, None, seed=1), lambda n: StepPlan(n, 8, 3, 2, seed=1)])
+def test_the_steps_of_a_billion_blocks_need_no_list_of_them(make: Callable[[int], StepPlan]) -> None:
+    plan = make(10**9)
+
+    assert len(set(plan.indices(plan.steps))) == 8
 
 
 # --- guidance -----------------------------------------------------------------------------------------------------

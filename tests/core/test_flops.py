@@ -28,5 +28,9 @@ def test_a_weight_costs_by_what_is_computed_for_it(make: MakeModel, per_token: i
     assert Flops.of(make()) == Flops(per_token, per_target_token)
 
 
+def test_a_loss_over_a_part_of_the_vocabulary_pays_for_that_part() -> None:
+    assert Flops.of(with_lora(LLAMA)(), compared=20).per_target_token == pytest.approx(4 * 32 * 20)
+
+
 def test_prompts_do_not_pay_for_the_output_layer() -> None:
     assert Flops(10.0, 3.0).useful(tokens=7, target_tokens=2) == 76.0  # 7 * 10 + 2 * 3

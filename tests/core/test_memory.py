@@ -37,7 +37,7 @@ def saved_bytes(plan: StagePlan) -> int:
     model.train()
     use_kernels(model)
     layout = choose_layout(model)
-    loss_of = SummedLoss(model, negative_log_likelihood)
+    loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=plan.loss_vocabulary)
     examples = [plan.train[index] for index in plan.steps.indices(1)]
     batch = micro_batches(examples, plan.tokens_per_micro_batch, layout)[0]
     ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -62,10 +62,12 @@ def estimate(plan: StagePlan, **settings: Any) -> MemoryEstimate:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("method", ["full", "lora"])
+@pytest.mark.parametrize("vocabulary", ["whole", "data"])
 def test_activations_are_what_a_real_forward_pass_keeps(
-    method: str, precision: str, make_recipe: MakeRecipe, work: Path
+    method: str, precision: str, vocabulary: str, make_recipe: MakeRecipe, work: Path
 ) -> None:
     settings = {"method": method, "precision": precision, "lora_dropout": 0.0, "max_steps": 1}
+    settings["loss_vocabulary"] = vocabulary
     plan = plan_stage(make_recipe(parallel=settings), "parallel", work)
 
     # What is alive without being saved: the cosines of the positions, the mask, the loss.

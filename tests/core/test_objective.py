@@ -12,6 +12,7 @@ from alma_cli.core.batch import Layout, flattened, padded
 from alma_cli.core.examples import TokenizedExample
 from alma_cli.core.kernels import use_kernels
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
+from alma_cli.errors import UsageError
 from tests.core.architectures import (
     EXAMPLES,
     LLAMA,
@@ -21,6 +22,7 @@ from tests.core.architectures import (
     assert_same_gradients,
     gradients,
     of_family,
+    plain_logits,
     plain_loss,
     with_lora,
 )
@@ -145,13 +147,76 @@ def test_only_the_adapters_get_gradients_under_lora() -> None:
 
 @pytest.mark.parametrize("layout", [flattened, padded])
 def test_model_and_objective_are_one_module(layout: Layout) -> None:
-    def count_labels(model: torch.nn.Module, batch: object) -> Tensor:
+    def count_labels(model: torch.nn.Module, batch: object, vocabulary: object) -> Tensor:
         return torch.tensor(float(layout(EXAMPLES).target_tokens))
 
     loss_of = SummedLoss(LLAMA(), count_labels)  # type: ignore[arg-type]
 
     assert loss_of(layout(EXAMPLES)).item() == LABELS
     assert {name.split(".")[0] for name, _ in loss_of.named_parameters()} == {"model"}
+
+
+# --- a part of the vocabulary -----------------------------------------------------------------------------------
+
+PLAIN_HEADS = {name: make for name, make in HEADS.items() if "LoRA" not in name}
+USED = sorted({token for example in EXAMPLES for token in example.token_ids[-example.target_tokens :]})
+
+
+def biased() -> torch.nn.Module:
+    model = UNTIED()
+    model.lm_head = torch.nn.Linear(SIZES["hidden_size"], V)
+    return model
+
+
+@pytest.mark.parametrize("make", [*PLAIN_HEADS.values(), biased], ids=[*PLAIN_HEADS, "with a bias"])
+def test_a_part_of_the_vocabulary_is_a_softmax_over_its_logits_alone(
+    make: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", 4 * len(USED))
+    monkeypatch.setattr(objective, "_FEWEST_ROWS_ON_A_CPU", 1)
+    torch.manual_seed(0)
+    model = make()
+    some = torch.tensor(USED)
+    assert len(some) < V
+    expected = torch.zeros(())
+    for example in EXAMPLES:
+        logits = plain_logits(model, example)[:, some]
+        targets = torch.tensor([USED.index(token) for token in example.token_ids[-example.target_tokens :]])
+        expected = expected + torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+
+    loss = negative_log_likelihood(model, padded(EXAMPLES), some)
+
+    torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
+    assert_same_gradients(gradients(model, loss), gradients(model, expected), relative=2e-5)
+
+
+@pytest.mark.parametrize("make", [LLAMA, with_lora(LLAMA)], ids=["full", "LoRA"])
+def test_a_part_that_is_all_of_it_changes_nothing(make: MakeModel) -> None:
+    model = make()
+    expected = negative_log_likelihood(model, padded(EXAMPLES))
+
+    loss = negative_log_likelihood(model, padded(EXAMPLES), torch.arange(V))
+
+    torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
+    assert_same_gradients(gradients(model, loss), gradients(model, expected), relative=1e-6)
+
+
+def test_training_compares_a_part_and_validation_the_whole() -> None:
+    batch, model = padded(EXAMPLES), with_lora(LLAMA)()
+    loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=USED)
+
+    in_training, in_validation = loss_of.train()(batch), loss_of.eval()(batch)
+
+    torch.testing.assert_close(in_training, negative_log_likelihood(model, batch, torch.tensor(USED)))
+    torch.testing.assert_close(in_validation, negative_log_likelihood(model, batch))
+    assert in_training < in_validation
+
+
+def test_an_output_layer_under_a_lora_has_no_part() -> None:
+    with pytest.raises(UsageError, match="loss_vocabulary = 'data' needs a plain output layer") as raised:
+        SummedLoss(with_lora(UNTIED, "lm_head")(), negative_log_likelihood, vocabulary=USED)
+
+    assert "loss_vocabulary=whole" in (raised.value.hint or "")
 
 
 def test_gradients_repeat_to_the_bit_with_several_threads() -> None:

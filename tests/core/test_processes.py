@@ -128,22 +128,23 @@ def assert_alike(folder: Path, one: str, other: str, *, relative: float) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "launcher", "environment"),
+    ("method", "vocabulary", "launcher", "environment"),
     [
-        ("full", TORCHRUN, {}),
-        ("lora", TORCHRUN, FSDP),
-        pytest.param("lora", (*ACCELERATE, "--multi_gpu"), {}, marks=pytest.mark.slow),
-        pytest.param("full", (*ACCELERATE, "--use_fsdp"), {}, marks=pytest.mark.slow),
+        ("full", "whole", TORCHRUN, {}),
+        ("lora", "whole", TORCHRUN, FSDP),
+        ("full", "data", TORCHRUN, FSDP),
+        pytest.param("lora", "data", (*ACCELERATE, "--multi_gpu"), {}, marks=pytest.mark.slow),
+        pytest.param("full", "whole", (*ACCELERATE, "--use_fsdp"), {}, marks=pytest.mark.slow),
     ],
-    ids=["torchrun", "torchrun fsdp", "accelerate", "accelerate fsdp"],
+    ids=["torchrun", "torchrun fsdp", "torchrun fsdp, a part of the vocabulary", "accelerate", "accelerate fsdp"],
 )
 def test_two_processes_train_as_one_does(
-    method: str, launcher: tuple[str, ...], environment: dict[str, str], folder: Path
+    method: str, vocabulary: str, launcher: tuple[str, ...], environment: dict[str, str], folder: Path
 ) -> None:
     one, two = work(folder, "one"), work(folder, "two")
-    assert typed(folder, *train_words(one, method)).code == 0
+    assert typed(folder, *train_words(one, method, loss_vocabulary=vocabulary)).code == 0
 
-    launched = launch(folder, launcher, *train_words(two, method), "--json", **environment)
+    launched = launch(folder, launcher, *train_words(two, method, loss_vocabulary=vocabulary), "--json", **environment)
 
     assert launched.code == 0, launched.err
     assert_alike(folder, one, two, relative=1e-4)
