@@ -91,7 +91,7 @@ def _train_alma(contender: Contender, job: dict[str, Any], meter: Meter) -> int 
             meter.step_done(event.tokens, event.target_tokens, event.loss)
             if event.step == plan.steps.steps:
                 break  # what comes after the last step is saving
-    return None if plan.loss_vocabulary is None else len(plan.loss_vocabulary)
+    return None if plan.sampled_labels is None else 2 * len(plan.sampled_labels)  # and about as many others
 
 
 def _train_trainer(contender: Contender, job: dict[str, Any], meter: Meter) -> None:
@@ -277,8 +277,8 @@ CONTENDERS = [
     _trl("padding-free 4", batch=4, padding_free=True),
 ]
 ON_REQUEST = [  # only where --only names them
-    Contender("alma", "lora", "vocabulary of the data", settings={"loss_vocabulary": "data"}),
-    Contender("alma", "full", "vocabulary of the data", settings={"loss_vocabulary": "data"}),
+    Contender("alma", "lora", "sampled vocabulary", settings={"loss_vocabulary": "sampled"}),
+    Contender("alma", "full", "sampled vocabulary", settings={"loss_vocabulary": "sampled"}),
     _as_installed(Contender("Trainer", "lora", "padded to 512", batch=2)),
     _as_installed(BEST_OF_TRL[1]),
     Contender("Trainer", "lora", "padded to 512 x4", batch=4),

@@ -14,7 +14,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 OURS, TRAINER, TRL = "alma-lora", "trainer-lora-padded-to-512", "trl-lora-packed"
-OURS_SHORTER = "alma-lora-vocabulary-of-the-data"
+OURS_SHORTER = "alma-lora-sampled-vocabulary"
 
 
 def _benchmark(folder: Path, *contenders: str) -> tuple[str, dict[str, Any]]:
@@ -46,13 +46,13 @@ def test_the_table_has_its_columns_and_a_row_for_each_contender(table_and_report
     assert head == "| contender | method | target tok/s | all tok/s | peak memory (GiB) | share of peak | loss |"
     assert rows[0].startswith("| alma | lora | ")
     assert rows[1].startswith("| Trainer padded to 512 | lora | ")
-    assert rows[2].startswith("| alma vocabulary of the data | lora | ")
+    assert rows[2].startswith("| alma sampled vocabulary | lora | ")
     assert len(rows) == len(report["rows"])
     assert "tiny with random weights" in table
     assert "useful FLOPs: 4 per frozen" in table
     compared = _row(report, OURS_SHORTER)["compared_tokens"]
     assert 0 < compared < 2000
-    assert f"alma vocabulary of the data: a label is compared with {compared:,} tokens" in table
+    assert f"alma sampled vocabulary: a label is compared with {compared:,} tokens" in table
 
 
 @pytest.mark.parametrize("key", [OURS, TRAINER, OURS_SHORTER])

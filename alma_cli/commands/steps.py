@@ -109,7 +109,8 @@ def plan_training(
         plan = plan_stage(recipe, stage, work, model=model, runs=runs, progress=progress)
     settings, steps = plan.settings, plan.steps
     bos = "with" if plan.text_format.adds_bos else "without"
-    among = "" if plan.loss_vocabulary is None else f" among the data's {len(plan.loss_vocabulary):,} tokens"
+    labels = plan.sampled_labels
+    among = "" if labels is None else f" among the data's {len(labels):,} different ones and a sample of the others"
     facts = {
         "model": _with_note(plan.base.name, plan.base.note),
         "method": f"{settings.method}, learning rate {settings.peak_learning_rate:g} {settings.schedule}",

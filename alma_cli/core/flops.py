@@ -22,7 +22,7 @@ class Flops:
     def of(cls, model: Any, *, compared: int | None = None) -> Flops:
         """Count a model's linear layers, quantised or not, with their adapters.
 
-        `compared`: of the vocabulary, how many tokens the loss compares; None: all.
+        `compared`: how many tokens of the vocabulary a label is compared with; None: all.
         """
         head = set(causal_lm_of(model).get_output_embeddings().modules())
         per_token = per_target_token = 0.0

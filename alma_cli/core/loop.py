@@ -66,10 +66,11 @@ def train_steps(
     cannot be halved any more, UsageError when loss or gradient are no longer numbers.
     """
     masters = list(weights.masters.values())
-    flops = Flops.of(loss_of.model, compared=None if loss_of.vocabulary is None else len(loss_of.vocabulary))
+    flops = Flops.of(loss_of.model, compared=loss_of.compared_tokens)
     loss_of.train()
     for step, examples in steps:
         started = time.perf_counter()
+        loss_of.begin(step)
         target_tokens = sum(example.target_tokens for example in examples)
         while True:
             batches = micro_batches(examples, tokens_per_micro_batch, layout)

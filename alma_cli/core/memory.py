@@ -88,7 +88,7 @@ class Rehearsal:
         base: ModelFiles,
         settings: StageSettings,
         precision: Precision,
-        loss_vocabulary: Sequence[int] | None = None,
+        sampled_labels: Sequence[int] | None = None,
     ) -> None:
         self.settings = settings
         self.precision = precision
@@ -110,14 +110,14 @@ class Rehearsal:
                 causal_lm_of(model).set_attn_implementation(FUSED)
             if settings.gradient_checkpointing:
                 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            self.flops = Flops.of(model, compared=None if loss_vocabulary is None else len(loss_vocabulary))
-            self._loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=loss_vocabulary)
+            self._loss_of = SummedLoss(model, negative_log_likelihood, labels=sampled_labels)
+            self.flops = Flops.of(model, compared=self._loss_of.compared_tokens)
             self._weights = TrainedWeights(model)
 
     @classmethod
     def of(cls, plan: StagePlan) -> Rehearsal:
         """The rehearsal of a planned stage."""
-        return cls(plan.base, plan.settings, plan.precision, plan.loss_vocabulary)
+        return cls(plan.base, plan.settings, plan.precision, plan.sampled_labels)
 
     def memory(
         self, examples: Sequence[TokenizedExample], steps: StepPlan, tokens_per_micro_batch: int

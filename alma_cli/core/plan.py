@@ -64,8 +64,8 @@ class StagePlan:
         return examples.target_tokens if isinstance(examples, Blocks) else sum(one.target_tokens for one in examples)
 
     @cached_property
-    def loss_vocabulary(self) -> list[int] | None:
-        """The tokens that training compares a label with, ids in order; None: the model's whole vocabulary."""
+    def sampled_labels(self) -> list[int] | None:
+        """All labels of the training data, ids in order, where a sample of tokens stands for the vocabulary."""
         if self.settings.loss_vocabulary == "whole":
             return None
         if isinstance(self.train, Blocks):

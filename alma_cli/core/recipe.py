@@ -235,9 +235,9 @@ class StageSettings(Settings):
     """Dropout before the LoRA matrices."""
     lora_targets: tuple[str, ...] = ("all-linear",)
     """Names of the layers that get a LoRA; the paper's script had only `down_proj`, its authors' code now has all."""
-    loss_vocabulary: Literal["whole", "data"] = "whole"
-    """`data`: training compares each label with the tokens that are labels somewhere in the stage's data, not with the
-    model's whole vocabulary, whose output layer is most of a small model's work; validation has the whole."""
+    loss_vocabulary: Literal["whole", "sampled"] = "whole"
+    """`sampled`: in training the tokens that the stage's data has, and as many others, another sample in each step,
+    stand for the model's vocabulary, whose output layer is most of a small model's work. Validation has the whole."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"

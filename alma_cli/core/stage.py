@@ -156,7 +156,7 @@ class _Training:
         self.layout: Layout = choose_layout(model)
         if plan.settings.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        self.loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=plan.loss_vocabulary)
+        self.loss_of = SummedLoss(model, negative_log_likelihood, labels=plan.sampled_labels, seed=plan.recipe.seed)
         if processes.sharded:
             processes.shard(self.loss_of, plan.precision, layers=causal_lm_of(model)._no_split_modules)
         self.weights = TrainedWeights(self.loss_of.model)
@@ -383,7 +383,6 @@ def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
         "examples": {"train": len(plan.train), "valid": len(plan.valid), "dropped": plan.dropped},
         "progress": asdict(progress),
         "steps": plan.steps.steps,
-        "loss_vocabulary": None if plan.loss_vocabulary is None else len(plan.loss_vocabulary),
         "device": str(plan.precision.device),
         "processes": Processes().count,
         "dtype": str(plan.precision.dtype).removeprefix("torch."),

@@ -37,7 +37,7 @@ def saved_bytes(plan: StagePlan) -> int:
     model.train()
     use_kernels(model)
     layout = choose_layout(model)
-    loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=plan.loss_vocabulary)
+    loss_of = SummedLoss(model, negative_log_likelihood, labels=plan.sampled_labels)
     examples = [plan.train[index] for index in plan.steps.indices(1)]
     batch = micro_batches(examples, plan.tokens_per_micro_batch, layout)[0]
     ours = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -62,7 +62,7 @@ def estimate(plan: StagePlan, **settings: Any) -> MemoryEstimate:
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("method", ["full", "lora"])
-@pytest.mark.parametrize("vocabulary", ["whole", "data"])
+@pytest.mark.parametrize("vocabulary", ["whole", "sampled"])
 def test_activations_are_what_a_real_forward_pass_keeps(
     method: str, precision: str, vocabulary: str, make_recipe: MakeRecipe, work: Path
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from alma_cli.core.attention import choose_layout
 from alma_cli.core.batch import Layout, flattened, padded
 from alma_cli.core.examples import TokenizedExample
 from alma_cli.core.kernels import use_kernels
-from alma_cli.core.objective import SummedLoss, negative_log_likelihood
+from alma_cli.core.objective import Sampling, SummedLoss, negative_log_likelihood
 from alma_cli.errors import UsageError
 from tests.core.architectures import (
     EXAMPLES,
@@ -147,7 +149,7 @@ def test_only_the_adapters_get_gradients_under_lora() -> None:
 
 @pytest.mark.parametrize("layout", [flattened, padded])
 def test_model_and_objective_are_one_module(layout: Layout) -> None:
-    def count_labels(model: torch.nn.Module, batch: object, vocabulary: object) -> Tensor:
+    def count_labels(model: torch.nn.Module, batch: object, sample: object) -> Tensor:
         return torch.tensor(float(layout(EXAMPLES).target_tokens))
 
     loss_of = SummedLoss(LLAMA(), count_labels)  # type: ignore[arg-type]
@@ -156,10 +158,18 @@ def test_model_and_objective_are_one_module(layout: Layout) -> None:
     assert {name.split(".")[0] for name, _ in loss_of.named_parameters()} == {"model"}
 
 
-# --- a part of the vocabulary -----------------------------------------------------------------------------------
+# --- a sample of the vocabulary -----------------------------------------------------------------------------------
 
 PLAIN_HEADS = {name: make for name, make in HEADS.items() if "LoRA" not in name}
-USED = sorted({token for example in EXAMPLES for token in example.token_ids[-example.target_tokens :]})
+USED = sorted({token for example in EXAMPLES for token in example.token_ids[-example.target_tokens :]})[::2]
+FEW = [
+    TokenizedExample((1, 2, 3, USED[0], USED[3]), 3),
+    TokenizedExample((1, 2, USED[5]), 2),
+]  # labelled with USED only
+
+
+def sampling(labels: Sequence[int] = USED, vocabulary: int = V) -> Sampling:
+    return Sampling(labels, vocabulary, seed=1, device=torch.device("cpu"))
 
 
 def biased() -> torch.nn.Module:
@@ -169,52 +179,79 @@ def biased() -> torch.nn.Module:
 
 
 @pytest.mark.parametrize("make", [*PLAIN_HEADS.values(), biased], ids=[*PLAIN_HEADS, "with a bias"])
-def test_a_part_of_the_vocabulary_is_a_softmax_over_its_logits_alone(
-    make: MakeModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", 4 * len(USED))
+def test_a_sample_weighs_as_much_as_what_it_stands_for(make: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objective, "_LOGITS_PER_CHUNK", 2 * len(USED))
     monkeypatch.setattr(objective, "_FEWEST_ROWS_ON_A_CPU", 1)
     torch.manual_seed(0)
-    model = make()
-    some = torch.tensor(USED)
-    assert len(some) < V
+    model, sample = make(), sampling().of_step(2)
+    assert len(sample.ids) < V
     expected = torch.zeros(())
-    for example in EXAMPLES:
-        logits = plain_logits(model, example)[:, some]
-        targets = torch.tensor([USED.index(token) for token in example.token_ids[-example.target_tokens :]])
-        expected = expected + torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+    for example in FEW:
+        logits = plain_logits(model, example)
+        known, drawn = logits[:, sample.labels], logits[:, sample.others]
+        normaliser = known.exp().sum(-1) + drawn.exp().sum(-1) / sample.share
+        targets = torch.tensor(example.token_ids[-example.target_tokens :])
+        expected = expected + (normaliser.log() - logits.gather(1, targets[:, None])[:, 0]).sum()
 
-    loss = negative_log_likelihood(model, padded(EXAMPLES), some)
+    loss = negative_log_likelihood(model, padded(FEW), sample)
 
     torch.testing.assert_close(loss, expected, rtol=1e-5, atol=0)
     assert_same_gradients(gradients(model, loss), gradients(model, expected), relative=2e-5)
 
 
 @pytest.mark.parametrize("make", [LLAMA, with_lora(LLAMA)], ids=["full", "LoRA"])
-def test_a_part_that_is_all_of_it_changes_nothing(make: MakeModel) -> None:
+def test_a_sample_that_is_all_of_it_changes_nothing(make: MakeModel) -> None:
     model = make()
     expected = negative_log_likelihood(model, padded(EXAMPLES))
 
-    loss = negative_log_likelihood(model, padded(EXAMPLES), torch.arange(V))
+    loss = negative_log_likelihood(model, padded(EXAMPLES), sampling(range(V)).of_step(1))
 
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=0)
     assert_same_gradients(gradients(model, loss), gradients(model, expected), relative=1e-6)
 
 
-def test_training_compares_a_part_and_validation_the_whole() -> None:
-    batch, model = padded(EXAMPLES), with_lora(LLAMA)()
-    loss_of = SummedLoss(model, negative_log_likelihood, vocabulary=USED)
+def test_samples_take_turns_until_every_token_was_there() -> None:
+    found = sampling(range(0, 1000, 10), 1000)
+    samples = [found.of_step(step) for step in range(1, 10)]
 
-    in_training, in_validation = loss_of.train()(batch), loss_of.eval()(batch)
+    others = torch.cat([sample.others for sample in samples]).tolist()
+    assert sorted(others) == [token for token in range(1000) if token % 10]
+    assert others != sorted(others)
+    assert {len(sample.others) for sample in samples} == {100}
+    assert all(sample.share == pytest.approx(1 / 9) for sample in samples)
+    assert torch.equal(found.of_step(10).ids, samples[0].ids)
+    assert torch.equal(sampling(range(0, 1000, 10), 1000).of_step(4).ids, samples[3].ids)
 
-    torch.testing.assert_close(in_training, negative_log_likelihood(model, batch, torch.tensor(USED)))
+
+def test_the_normaliser_is_estimated_without_bias() -> None:
+    model, found = LLAMA(), sampling(USED[:6])
+    batch = padded([TokenizedExample((1, 2, USED[5]), 2)])  # one label: its loss is log(normaliser) - logit
+
+    with torch.no_grad():
+        losses = torch.stack([negative_log_likelihood(model, batch, found.of_step(n)) for n in range(found.parts)])
+        whole = negative_log_likelihood(model, batch)
+
+    assert losses.std() > 1e-3
+    torch.testing.assert_close(losses.exp().mean(), whole.exp(), rtol=1e-5, atol=0)
+
+
+def test_training_has_a_sample_of_its_own_in_each_step_and_validation_the_whole() -> None:
+    batch, model = padded(FEW), with_lora(LLAMA)()
+    loss_of = SummedLoss(model, negative_log_likelihood, labels=USED, seed=1).train()
+
+    first = loss_of(batch)
+    loss_of.begin(step=2)
+    second, in_validation = loss_of(batch), loss_of.eval()(batch)
+
+    torch.testing.assert_close(first, negative_log_likelihood(model, batch, sampling().of_step(1)))
+    torch.testing.assert_close(second, negative_log_likelihood(model, batch, sampling().of_step(2)))
     torch.testing.assert_close(in_validation, negative_log_likelihood(model, batch))
-    assert in_training < in_validation
+    assert loss_of.compared_tokens == len(sampling().of_step(2).ids)
 
 
-def test_an_output_layer_under_a_lora_has_no_part() -> None:
-    with pytest.raises(UsageError, match="loss_vocabulary = 'data' needs a plain output layer") as raised:
-        SummedLoss(with_lora(UNTIED, "lm_head")(), negative_log_likelihood, vocabulary=USED)
+def test_an_output_layer_under_a_lora_has_no_sample() -> None:
+    with pytest.raises(UsageError, match="loss_vocabulary = 'sampled' needs a plain output layer") as raised:
+        SummedLoss(with_lora(UNTIED, "lm_head")(), negative_log_likelihood, labels=USED)
 
     assert "loss_vocabulary=whole" in (raised.value.hint or "")
 

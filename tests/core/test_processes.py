@@ -132,11 +132,11 @@ def assert_alike(folder: Path, one: str, other: str, *, relative: float) -> None
     [
         ("full", "whole", TORCHRUN, {}),
         ("lora", "whole", TORCHRUN, FSDP),
-        ("full", "data", TORCHRUN, FSDP),
-        pytest.param("lora", "data", (*ACCELERATE, "--multi_gpu"), {}, marks=pytest.mark.slow),
+        ("full", "sampled", TORCHRUN, FSDP),
+        pytest.param("lora", "sampled", (*ACCELERATE, "--multi_gpu"), {}, marks=pytest.mark.slow),
         pytest.param("full", "whole", (*ACCELERATE, "--use_fsdp"), {}, marks=pytest.mark.slow),
     ],
-    ids=["torchrun", "torchrun fsdp", "torchrun fsdp, a part of the vocabulary", "accelerate", "accelerate fsdp"],
+    ids=["torchrun", "torchrun fsdp", "torchrun fsdp, a sampled vocabulary", "accelerate", "accelerate fsdp"],
 )
 def test_two_processes_train_as_one_does(
     method: str, vocabulary: str, launcher: tuple[str, ...], environment: dict[str, str], folder: Path
