@@ -65,12 +65,14 @@ class StagePlan:
 
     @cached_property
     def sampled_labels(self) -> list[int] | None:
-        """All labels of the training data, ids in order, where a sample of tokens stands for the vocabulary."""
+        """All labels of the steps, ids in order, where a sample of tokens stands for the vocabulary."""
         if self.settings.loss_vocabulary == "whole":
             return None
         if isinstance(self.train, Blocks):
             return self.train.vocabulary
-        return sorted({token for example in self.train for token in example.token_ids[example.prompt_tokens :]})
+        steps = range(1, min(self.steps.steps, self.steps.steps_per_epoch) + 1)
+        examples = (self.train[index] for step in steps for index in self.steps.indices(step))
+        return sorted({token for example in examples for token in example.token_ids[example.prompt_tokens :]})
 
     @property
     def identity(self) -> dict[str, Any]:

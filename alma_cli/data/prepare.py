@@ -19,6 +19,7 @@ from alma_cli.data.mono import prepare_documents
 from alma_cli.data.on_ray import clean_on_ray
 from alma_cli.data.parallel import prepare_pairs
 from alma_cli.data.presets import known_training_data
+from alma_cli.data.reasons import REASONS
 from alma_cli.data.reuse import CLEANING_PACKAGES, Blocks, stage_fingerprint, versions_of
 from alma_cli.data.selection import CleanedCorpus, Progress, clean_corpora
 from alma_cli.data.sources import Corpus, mono_corpora, mono_sources, parallel_corpora, parallel_sources
@@ -28,6 +29,7 @@ from alma_cli.errors import InputError, UsageError
 Engine = Literal["local", "ray"]
 
 _OVERLAPS_LISTED = 100
+_SAMPLE_CHARACTERS = 80  # of a record that an error shows
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,21 @@ def _check_kept(stage: StageName, reports: Sequence[SourceReport], train: dict[s
     noun = "document" if stage == "mono" else "pair"
     raise InputError(
         f"no {noun} is left to train on, of {read:,} read" + (f" ({reasons})" if reasons else ""),
-        hint="check the sources of the split train",
+        hint=_where_to_look(of_train, dropped),
     )
+
+
+def _where_to_look(reports: Sequence[SourceReport], dropped: Counter[str]) -> str:
+    """What the commonest reason means, and the first record that was left out for it."""
+    if not dropped:
+        return "check the sources of the split train"
+    [(reason, _)] = dropped.most_common(1)
+    report = max(reports, key=lambda report: report.dropped.get(reason, 0))
+    meaning = f"{reason}: {REASONS.get(reason, 'see the sources of the split train')}"
+    if not (samples := report.samples.get(reason)):
+        return meaning
+    where, text = Path(samples[0].get("file") or report.path).name, samples[0]["text"][:_SAMPLE_CHARACTERS]
+    return f"{meaning}; the first is number {samples[0]['place']} of {where}: {text}"
 
 
 def _overlaps(corpora: Sequence[Corpus], cleaned: Sequence[CleanedCorpus]) -> list[dict[str, Any]]:

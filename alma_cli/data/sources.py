@@ -220,7 +220,7 @@ def _pair_file(path: Path, source: ParallelSource, wanted: _Wanted) -> Corpus:
         raise UsageError(f"format '{form}' of {path} is not one of sentence pairs", hint=f"{formats}, lines or hub")
     # Not even a recipe with one pair of languages tells which of them is in the first column.
     if pair is None:
-        raise _unknown_languages(path, f"news.de-en{path.suffix}")
+        raise _unknown_languages(path, "news.de-en" + path.name.removeprefix(Path(plain_name(path)).stem))
     reader = (TsvPairs if form == "tsv" else CsvPairs).of(path, pair, fields)
     return Corpus(str(path), (path,), str(pair), split, reader, (form, *(fields or ())))
 

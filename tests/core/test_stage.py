@@ -121,6 +121,10 @@ def test_the_sampled_labels_are_those_of_the_targets(make_recipe: MakeRecipe, wo
 
     labels = {token for example in plan.train for token in example.token_ids[-example.target_tokens :]}
     assert plan.sampled_labels == sorted(labels)
+    short = plan_stage(make_recipe(parallel={"loss_vocabulary": "sampled", "max_steps": 1}), "parallel", work)
+    seen = [short.train[index] for index in short.steps.indices(1)]
+    assert short.sampled_labels == sorted({token for one in seen for token in one.token_ids[-one.target_tokens :]})
+    assert len(short.sampled_labels) < len(labels)
     assert plan_stage(make_recipe(parallel={}), "parallel", work).sampled_labels is None
 
 

@@ -214,7 +214,10 @@ def test_one_stage_leaves_the_other_in_the_manifest(
     ("content", "message"),
     [
         ("", r"train\.de-en\.tsv is empty \(take it out of the sources\)"),
-        ("one\ntwo\n", r"no pair is left to train on, of 2 read \(wrong_columns 2\)"),
+        (
+            "one\ntwo\n",
+            r"of 2 read \(wrong_columns 2\) \(wrong_columns: a .*; the first is number 1 of train\.de-en\.tsv: one\)",
+        ),
     ],
 )
 def test_nothing_to_train_on_is_an_error(make_recipe: MakeRecipe, tmp_path: Path, content: str, message: str) -> None:

@@ -153,6 +153,7 @@ def test_fields_choose_what_is_read(tmp_path: Path) -> None:
     [
         ("a.de-en.docx", {}, r"the ending of .*docx does not tell its format \(\.json, .*\.parquet, or set `format`\)"),
         ("a.tsv", {}, r"the languages of .*a\.tsv are not known \(name it like news\.de-en\.tsv, or set its `pair`\)"),
+        ("b.tsv.gz", {}, r"the languages of .*b\.tsv\.gz are not known \(name it like news\.de-en\.tsv\.gz, or"),
         ("a.de-en.tsv", {"format": "text"}, r"format 'text' of .* is not one of sentence pairs"),
         ("a.tsv", {"format": "lines"}, r"format 'lines' needs '\{lang\}' in the path"),
         ("messages.po", {}, r"the languages of .*messages\.po are not known \(name it like de\.po"),
