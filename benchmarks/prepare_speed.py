@@ -3,7 +3,7 @@
     python benchmarks/prepare_speed.py                        a million pairs, and 0.5, 1 and 2 GB of documents
     python benchmarks/prepare_speed.py --quick                the same, 20 times smaller
     python benchmarks/prepare_speed.py --data ../shared/data  recombined from real corpora, not from words of our own
-    python benchmarks/prepare_speed.py --only pairs --whole   an hour more: OpusFilter gets the million
+    python benchmarks/prepare_speed.py --only pairs --whole   half an hour more: OpusFilter gets the million
     python benchmarks/prepare_speed.py --only pairs --opusfilter ~/opusfilter/bin/python
 
 Everybody reads the same files, each in processes of its own, one after the other. OpusFilter is taken from the Python
@@ -116,7 +116,7 @@ def _options() -> argparse.Namespace:
     )
     add("--data", type=Path, help="a directory of real text: parallel/*.de-en.jsonl.gz, mono/<language>.*.jsonl.zst")
     add("--opusfilter", type=Path, metavar="PYTHON", help="a Python that has OpusFilter; without it, one is installed")
-    add("--whole", action="store_true", help="OpusFilter with all its filters on all pairs, too: an hour")
+    add("--whole", action="store_true", help="OpusFilter with all its filters on all pairs, too: half an hour")
     add("--repeat", type=int, default=1, help="rounds of each measurement")
     add("--work", type=Path, help="a directory for temporary files: about three times the largest corpus")
     add("--keep", action="store_true", help="leave the corpora and what came of them there")
@@ -141,7 +141,7 @@ class _Bench:
     def pairs(self, count: int) -> None:
         """Sentence pairs: every tool, and where they differ.
 
-        Its language model and its RepetitionFilter take OpusFilter an hour for a million, so that it has
+        Its language model and its RepetitionFilter take OpusFilter half an hour for a million, so that it has
         all its filters on a part of them only, unless the whole is asked for.
         """
         given, kinds = self._written_pairs(count // PART_OF_PAIRS)
