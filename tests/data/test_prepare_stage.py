@@ -216,7 +216,8 @@ def test_one_stage_leaves_the_other_in_the_manifest(
         ("", r"train\.de-en\.tsv is empty \(take it out of the sources\)"),
         (
             "one\ntwo\n",
-            r"of 2 read \(wrong_columns 2\) \(wrong_columns: a .*; the first is number 1 of train\.de-en\.tsv: one\)",
+            r"no pair is left to train on, of 2 read \(wrong_columns 2\) "
+            r"\(wrong_columns: a line that .*; the first is number 1 of train\.de-en\.tsv: one\)",
         ),
     ],
 )
