@@ -35,14 +35,14 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "cli": {"commands", "console", *BELOW_CONSOLE},
     "commands": {"commands", "console", *BELOW_CONSOLE},
-    "console": {"errors"},
+    "console": {"console", "errors"},
     **{leaf: {leaf, "core", "errors"} for leaf in LEAVES},
     "core": {"core", "errors"},
     "errors": set(),
 }
 # The console may name the reports that it draws, under `if TYPE_CHECKING:` or inside a function that tells them apart;
 # nobody else may name more than they import.
-MAY_NAME = MAY_IMPORT | {"console": {"errors", "core", *LEAVES}}
+MAY_NAME = MAY_IMPORT | {"console": {"console", "errors", "core", *LEAVES}}
 # No commands themselves: the options that commands have in common, and the steps that `alma run` takes one by one.
 SHARED_BY_COMMANDS = {
     f"alma_cli.commands.{name}"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from alma_cli import console
+from alma_cli.console.progress import _Course
 from alma_cli.core.fates import Fate, TokenFate
 from alma_cli.core.loop import MicroBatchHalved, StepReport
 from alma_cli.core.stage import Finished, Resumed, StageEvent, ValidationReport
@@ -336,7 +337,7 @@ def test_what_does_not_fit_is_left_out_the_learning_rate_first(capsys: pytest.Ca
 
 
 def test_the_time_left_is_smooth(capsys: pytest.CaptureFixture[str]) -> None:
-    course = console._Course(1000, None)
+    course = _Course(1000, None)
     for number in range(1, 101):
         course.add_step(step(number))
     steady = course.line

@@ -122,7 +122,14 @@ def _run_facts(directory: StageDirectory) -> RunFacts:
             tokens[row["step"]] = seen
     curve = tuple((tokens[step], loss) for step, loss in losses)
     best = min((loss for step, loss in losses if step > 0), default=None)
-    return RunFacts(facts["steps"], progress["target_tokens"], progress["seconds"], best, curve)
+    return RunFacts(
+        steps=facts["steps"],
+        target_tokens=progress["target_tokens"],
+        seconds=progress["seconds"],
+        dtype=facts["dtype"],
+        best_loss=best,
+        curve=curve,
+    )
 
 
 def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
@@ -137,7 +144,6 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
 
     manifest = Manifest.load(work / "data")
     sources: Sequence[Any] = manifest.sources if manifest else ()
-    precision = precision_of("auto")
     packages = ("torch", "transformers", "peft", "sacrebleu")
     return {
         "recipe": _without_folders(recipe.model_dump(mode="json")),
@@ -150,8 +156,7 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
         },
         "versions": {"alma": __version__, **{name: version(name) for name in packages}},
         "machine": {
-            "device": str(precision.device),
-            "dtype": str(precision.dtype).removeprefix("torch."),
+            "device": str(precision_of("auto").device),
             "processor": platform.processor() or platform.machine(),
             "threads": torch.get_num_threads(),
         },

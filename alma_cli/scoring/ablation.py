@@ -1,7 +1,8 @@
 """What an ablation found: one table, one figure, and the manifest of everything that both were made from.
 
 {"version": 1, "recipe": {...}, "data": {...}, "versions": {...}, "machine": {...},
- "runs":    [{"folder", "stage", "starts_from", "portion", "steps", "target_tokens", "seconds", "best_loss", "curve"}],
+ "runs":    [{"folder", "stage", "starts_from", "portion", "steps", "target_tokens", "seconds", "dtype", "best_loss",
+              "curve"}],
  "systems": [{"name", "words", "run", "shots"}],
  "scores":  as `alma score --json` prints them}
 """
@@ -29,6 +30,7 @@ class RunFacts:
     steps: int
     target_tokens: int
     seconds: float
+    dtype: str  # that it computed in, as the recipe and the device had it
     best_loss: float | None
     curve: tuple[tuple[int, float], ...] = ()
 
@@ -161,6 +163,7 @@ def _run_as_json(training: Training, facts: RunFacts) -> dict[str, Any]:
         "steps": facts.steps,
         "target_tokens": facts.target_tokens,
         "seconds": round(facts.seconds, 1),
+        "dtype": facts.dtype,
         "best_loss": facts.best_loss,
         "curve": [list(point) for point in facts.curve],
     }

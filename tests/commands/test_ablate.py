@@ -16,7 +16,8 @@ def test_every_system_is_trained_translated_and_compared_and_nothing_is_done_twi
     prepared_once: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(prepared_once, tmp_path / "here"))
-    words = ("run", "--ablate", *PORTIONS, "--set", "scoring.test_sentences=2")
+    precisions = ("--set", "stages.mono.precision=bf16", "--set", "stages.parallel.precision=fp32")
+    words = ("run", "--ablate", *PORTIONS, *precisions, "--set", "scoring.test_sentences=2")
     done = typed(folder, *words)
     work = folder / "runs/tiny"
     found = json.loads((work / "scores/ablation.json").read_text())
@@ -35,6 +36,7 @@ def test_every_system_is_trained_translated_and_compared_and_nothing_is_done_twi
         ("mono-0.34", "parallel"): 3,
         ("", "parallel"): 3,
     }
+    assert {(run["stage"], run["dtype"]) for run in found["runs"]} == {("mono", "bfloat16"), ("parallel", "float32")}
     bases = {
         name: json.loads((work / name / "run.json").read_text())["base"]["weights"]
         for name in ("ablation/parallel-only/parallel", "parallel", "ablation/mono-0.34/parallel")
