@@ -35,7 +35,7 @@ class StepReport:
     target_tokens: int
     tokens: int  # with prompts, without padding
     seconds: float
-    memory_gib: float | None = None  # the process's peak so far: resident on a CPU, allocated on a GPU
+    memory_gib: float | None = None  # the process's peak in this stage: resident on a CPU, allocated on a GPU
     flops: float | None = None  # useful floating-point operations of the step
 
 

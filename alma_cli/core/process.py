@@ -10,7 +10,7 @@ import resource
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,22 @@ def _keep_freed_memory() -> None:
         libc.mallopt(_M_TOP_PAD, 2**28)
 
 
+def forget_peak_memory() -> None:
+    """Count the most memory from now on, without the peak of what this process did before; where that can be had."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        return
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # VmHWM is what is resident now (Linux, proc(5))
+
+
 def peak_memory_gib() -> float:
-    """The most memory this process has had so far, in GiB: allocated on its GPU, else resident on the host."""
+    """The most memory this process has had, in GiB: allocated on its GPU, else resident on the host.
+
+    Since it began, or since the last `forget_peak_memory`.
+    """
     import torch
 
     if torch.cuda.is_available():

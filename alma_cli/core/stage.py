@@ -38,6 +38,7 @@ from alma_cli.core.model import add_lora, causal_lm_of, load_model, save_model
 from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import StagePlan
+from alma_cli.core.process import forget_peak_memory
 from alma_cli.core.processes import Processes
 from alma_cli.core.run import Checkpoint, Progress
 from alma_cli.core.run_report import write_report
@@ -120,6 +121,7 @@ def _run_stage(
             directory.discard_checkpoints()  # should it have been killed when it was about to
         yield Finished(directory.model, facts, already=True)
         return
+    forget_peak_memory()  # of what `alma run` did before
     torch.manual_seed(plan.recipe.seed)  # LoRA starts the same in every process
     base = _merged_base(plan, processes)
     training = _Training(plan, base, processes, quality)

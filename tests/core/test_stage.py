@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from alma_cli.core.model import load_model, precision_of
 from alma_cli.core.model_files import resolve_model
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import missing_stage, newest_finished_stage, next_stage, plan_stage
+from alma_cli.core.process import peak_memory_gib
 from alma_cli.core.processes import Processes
 from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
@@ -326,6 +328,20 @@ def test_the_manifest_says_what_was_done(make_recipe: MakeRecipe, tiny_model: Pa
 
 
 # --- errors -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux can forget a process's peak")
+def test_a_steps_memory_is_the_stages_and_not_that_of_what_came_before(make_recipe: MakeRecipe, work: Path) -> None:
+    with mmap.mmap(-1, 3 << 30) as before:
+        for page in range(0, len(before), mmap.PAGESIZE):
+            before[page] = 1
+        peak = peak_memory_gib()
+
+    events = train(make_recipe(parallel={"max_steps": 2}), "parallel", work)
+
+    found = [event.memory_gib for event in events if isinstance(event, StepReport)]
+    assert all(memory is not None and 0 < memory < peak - 2 for memory in found)
+    assert len(found) == 2
 
 
 def test_a_stage_that_is_not_in_the_recipe_is_named(make_recipe: MakeRecipe, work: Path) -> None:
