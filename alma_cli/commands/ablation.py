@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from alma_cli.core.run import StageDirectory
     from alma_cli.decoding.guide import Guide
     from alma_cli.scoring.ablation import Ablation, RunFacts
+    from alma_cli.scoring.score import Scored
 
 
 def require_ablation(recipe: Recipe) -> None:
@@ -41,7 +41,7 @@ def run_ablation(recipe: Recipe, work: Path, *, resume: bool) -> Ablation:
 
     Each system is translated as soon as its weights are there, so that a stopped run has something to show.
     """
-    from alma_cli.core.ablation import ablation_systems, trainings
+    from alma_cli.core.ablation import STAGE_2_ALONE, ablation_systems, trainings
     from alma_cli.core.run import StageDirectory
     from alma_cli.scoring.ablation import Ablation
 
@@ -53,12 +53,18 @@ def run_ablation(recipe: Recipe, work: Path, *, resume: bool) -> Ablation:
         for system in (one for one in systems if one.training == training):
             _translate(recipe, work, system, resume=resume)
     with means_of_scoring(recipe.scoring, resume=resume) as means:
-        comparison = comparison_of(recipe.scoring, systems[0].name)
-        metrics = recipe.scoring.metrics
-        scored = score_work_directory(work, recipe.direction_pairs, metrics, comparison, means)
+
+        def compared_with(system: str, *, flags: bool) -> Scored:
+            directions, metrics = recipe.direction_pairs, recipe.scoring.metrics
+            comparison = comparison_of(recipe.scoring, system)
+            return score_work_directory(work, directions, metrics, comparison, means, flags=flags)
+
+        scored = compared_with(systems[0].name, flags=True)
+        has_stage_1 = any(system.name == STAGE_2_ALONE for system in systems)
+        beside_stage_2 = compared_with(STAGE_2_ALONE, flags=False).report if has_stage_1 else None
     save_scores(scored, work)
     runs = {training: _run_facts(StageDirectory(training.directory(work))) for training in trainings(systems)}
-    return Ablation(recipe.name, systems, scored.report, runs, _facts(recipe, work))
+    return Ablation(recipe.name, systems, scored.report, runs, _facts(recipe, work), beside_stage_2)
 
 
 def save_ablation(ablation: Ablation, work: Path) -> tuple[Path, Path, Path]:
@@ -141,7 +147,9 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
     from alma_cli import __version__
     from alma_cli.core.dataset import Manifest
     from alma_cli.core.model import precision_of
+    from alma_cli.core.process import processor_name
 
+    device = precision_of().device
     manifest = Manifest.load(work / "data")
     sources: Sequence[Any] = manifest.sources if manifest else ()
     packages = ("torch", "transformers", "peft", "sacrebleu")
@@ -156,8 +164,8 @@ def _facts(recipe: Recipe, work: Path) -> dict[str, Any]:
         },
         "versions": {"alma": __version__, **{name: version(name) for name in packages}},
         "machine": {
-            "device": str(precision_of("auto").device),
-            "processor": platform.processor() or platform.machine(),
+            "device": device.type,
+            "processor": processor_name(device),
             "threads": torch.get_num_threads(),
         },
     }

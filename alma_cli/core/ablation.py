@@ -20,6 +20,7 @@ from pathlib import Path
 
 from alma_cli.core.recipe import ZERO_SHOT, Recipe, StageName
 
+STAGE_2_ALONE, BOTH_STAGES = "parallel-only", "parallel"  # whose difference is what stage 1 adds
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -64,8 +65,8 @@ def ablation_systems(recipe: Recipe) -> tuple[AblationSystem, ...]:
     if "parallel" not in stages:
         return tuple(systems)
     if mono:
-        alone = Training("parallel", "parallel-only")
-        systems.append(AblationSystem("parallel-only", "stage 2", alone))
+        alone = Training("parallel", STAGE_2_ALONE)
+        systems.append(AblationSystem(STAGE_2_ALONE, "stage 2", alone))
     before = "stage 1 + stage 2" if mono else "stage 2"
     for portion in sorted(settings.parallel_portions):
         part = Training("parallel", f"parallel-{portion:g}", mono, portion)
@@ -74,7 +75,7 @@ def ablation_systems(recipe: Recipe) -> tuple[AblationSystem, ...]:
         folder = f"mono-{portion:g}"
         part = Training("parallel", folder, Training("mono", folder, portion=portion))
         systems.append(AblationSystem(folder, f"stage 1 with {portion:.0%} of its steps + stage 2", part))
-    systems.append(AblationSystem("parallel", before, Training("parallel", start=mono)))
+    systems.append(AblationSystem(BOTH_STAGES, before, Training("parallel", start=mono)))
     return tuple(systems)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import platform
 import re
 import resource
 import sys
@@ -82,6 +83,17 @@ def peak_memory_gib() -> float:
     except (OSError, StopIteration):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+def processor_name(device: torch.device) -> str:
+    """What computes: the GPU, else the host's processor, by its maker's name where the system tells it."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    with suppress(OSError, StopIteration), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as stream:
+        return next(line.partition(":")[2].strip() for line in stream if line.startswith("model name"))
+    return platform.processor() or platform.machine()
 
 
 def free_memory(device: torch.device) -> int:

@@ -4,7 +4,8 @@
  "runs":    [{"folder", "stage", "starts_from", "portion", "steps", "target_tokens", "seconds", "dtype", "best_loss",
               "curve"}],
  "systems": [{"name", "words", "run", "shots"}],
- "scores":  as `alma score --json` prints them}
+ "scores":  as `alma score --json` prints them,
+ "stage_1": [{"direction", "metric", "points", "p_value"}], what it adds to stage 2; null where that was not tested}
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from alma_cli.core.ablation import AblationSystem, Training
+from alma_cli.core.ablation import BOTH_STAGES, AblationSystem, Training
 from alma_cli.core.chart import short_count
 from alma_cli.core.recipe import ZERO_SHOT
-from alma_cli.scoring.report import ScoreReport, ScoreRow, metric_name
+from alma_cli.scoring.report import Difference, ScoreReport, ScoreRow, metric_name
 
 ABLATION_VERSION = 1
 _FLAGS = {"wrong_language": "wrong language", "looping": "looping", "copied_source": "copied"}
@@ -37,13 +38,17 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The systems with their scores and the runs behind them; `facts` are what else has to be kept to repeat it."""
+    """The systems with their scores and the runs behind them; `facts` are what else has to be kept to repeat it.
+
+    `report` compares with the base model, `beside_stage_2` with stage 2 alone, where there is a stage 1.
+    """
 
     name: str
     systems: tuple[AblationSystem, ...]
     report: ScoreReport
     runs: Mapping[Training, RunFacts]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    beside_stage_2: ScoreReport | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The manifest at the top of this module."""
@@ -56,6 +61,11 @@ class Ablation:
                 for one in self.systems
             ],
             "scores": self.report.as_json(),
+            "stage_1": [
+                {"direction": row.direction, "metric": row.metric, "points": found.points, "p_value": found.p_value}
+                for row, found in self.worth_of_stage_1
+            ]
+            or None,
         }
 
     @cached_property
@@ -67,6 +77,13 @@ class Ablation:
     def directions(self) -> list[str]:
         """In the report's order."""
         return list(dict.fromkeys(row.direction for row in self.report.rows))
+
+    @cached_property
+    def worth_of_stage_1(self) -> list[tuple[ScoreRow, Difference]]:
+        """The scores of both stages, and how each differs from that of stage 2 alone."""
+        report = self.beside_stage_2
+        rows = [row for row in report.rows if row.system == BOTH_STAGES] if report else []
+        return [(row, found) for row in rows if report and (found := report.difference(row))]
 
     def mean(self, system: str, metric: str) -> float | None:
         """A system's score, averaged over all directions; None where it lacks one."""
@@ -108,7 +125,7 @@ def ablation_table(ablation: Ablation) -> str:
             ]
         )
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-    return f"{table}\n\n{' '.join(_notes(ablation))}\n"
+    return "\n\n".join(filter(None, (table, _stage_1_words(ablation), " ".join(_notes(ablation))))) + "\n"
 
 
 def _score(ablation: Ablation, system: str, direction: str, metric: str) -> str:
@@ -137,6 +154,18 @@ def _chain(training: Training | None) -> Iterator[Training]:
     if training is not None:
         yield from _chain(training.start)
         yield training
+
+
+def _stage_1_words(ablation: Ablation) -> str:
+    """What stage 1 adds to stage 2, with the p-value of each difference."""
+    worth, report = ablation.worth_of_stage_1, ablation.beside_stage_2
+    if not worth or report is None:
+        return ""
+    found = ", ".join(
+        f"{row.direction} {metric_name(row.metric)} {difference.points:+.2f} (p = {difference.p_value:.3f})"
+        for row, difference in worth
+    )
+    return f"What stage 1 adds to stage 2, `{BOTH_STAGES}` beside `{report.baseline}`: {found}."
 
 
 def _notes(ablation: Ablation) -> Iterator[str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
+import sys
 from pathlib import Path
 
 from tests.typed import typed
 
+LINUX_PC = sys.platform == "linux" and platform.machine() == "x86_64"
 PORTIONS = ("--set", "ablation.parallel_portions=[0.5]", "--set", "ablation.mono_portions=[0.34]")
 SYSTEMS = ["zero-shot", "five-shot", "mono", "parallel-only", "parallel-0.5", "mono-0.34", "parallel"]
 
@@ -37,6 +40,7 @@ def test_every_system_is_trained_translated_and_compared_and_nothing_is_done_twi
         ("", "parallel"): 3,
     }
     assert {(run["stage"], run["dtype"]) for run in found["runs"]} == {("mono", "bfloat16"), ("parallel", "float32")}
+    assert found["machine"]["processor"] not in ("", platform.machine()) or not LINUX_PC
     bases = {
         name: json.loads((work / name / "run.json").read_text())["base"]["weights"]
         for name in ("ablation/parallel-only/parallel", "parallel", "ablation/mono-0.34/parallel")
@@ -44,6 +48,9 @@ def test_every_system_is_trained_translated_and_compared_and_nothing_is_done_twi
     assert not bases["ablation/parallel-only/parallel"].startswith(str(work))
     assert bases["parallel"] == str(work / "mono/model")
     assert bases["ablation/mono-0.34/parallel"] == str(work / "ablation/mono-0.34/mono/model")
+    assert {(one["direction"], one["metric"]) for one in found["stage_1"]} == {
+        (row["direction"], row["metric"]) for row in found["scores"]["rows"]
+    }
     assert "| `parallel-only` | stage 2 |" in (work / "scores/ablation.md").read_text()
     assert (work / "scores/ablation.svg").read_text().startswith("<svg ")
 

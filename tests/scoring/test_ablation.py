@@ -35,11 +35,12 @@ def ablation(scores: dict[str, tuple[float, float]], **settings: object) -> Abla
         Flag("mono", "en-de", "wrong_language", 3, (1,)),
     )
     report = ScoreReport(tuple(rows), flags, ResamplingFacts("bootstrap", 1000, 1, "zero-shot"))
+    beside = ScoreReport(tuple(rows), (), ResamplingFacts("bootstrap", 1000, 1, "parallel-only"))
     runs = {
         training: RunFacts(60, int(12345 * training.portion), 90.0, "float32", 2.5, ((0, 3.0), (12345, 2.5)))
         for training in trainings(systems)
     }
-    return Ablation("r", systems, report, runs, {"recipe": content})
+    return Ablation("r", systems, report, runs, {"recipe": content}, beside if "parallel-only" in scores else None)
 
 
 SCORES = {
@@ -52,7 +53,7 @@ SCORES = {
 
 
 def test_the_table_has_scores_gains_flags_and_what_was_trained() -> None:
-    head, _, *rows, _, notes = ablation_table(ablation(SCORES)).removesuffix("\n").split("\n")
+    head, _, *rows, _, stage_1, _, notes = ablation_table(ablation(SCORES)).removesuffix("\n").split("\n")
 
     assert head == (
         "| system | what it is | de-en BLEU | en-de BLEU | mean BLEU | gain | wrong language | looping | copied "
@@ -64,6 +65,10 @@ def test_the_table_has_scores_gains_flags_and_what_was_trained() -> None:
         "| `parallel` | stage 1 + stage 2 | 18.00* | 10.00 | 14.00 | +7.00 | 0 | 0 | 0 "
         "| mono 12.3k, parallel 12.3k | 3 |"
     )
+    assert stage_1 == (
+        "What stage 1 adds to stage 2, `parallel` beside `parallel-only`: "
+        "de-en BLEU +2.00 (p = 0.010), en-de BLEU +2.00 (p = 0.500)."
+    )
     assert "differs from `zero-shot` with p < 0.05 (paired bootstrap, 1,000 resamples, seed 1)" in notes
     assert "de-en 300, en-de 300" in notes
 
@@ -72,6 +77,7 @@ def test_a_system_that_is_not_there_leaves_a_gap() -> None:
     table = ablation_table(ablation({"zero-shot": (10.0, 4.0)}))
 
     assert "| `parallel` | stage 1 + stage 2 | - | - | - |  | 0 |" in table
+    assert "stage 1 adds" not in table
 
 
 def test_the_figure_is_svg_with_a_bar_for_each_score_and_curves_for_each_stage() -> None:
@@ -110,4 +116,5 @@ def test_the_manifest_has_all_that_table_and_figure_were_made_from() -> None:
         "shots": 0,
     }
     assert content["scores"]["rows"][0]["score"] == 10.0
+    assert content["stage_1"][0] == {"direction": "de-en", "metric": "bleu", "points": 2.0, "p_value": 0.01}
     assert content["recipe"]["name"] == "r"
