@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from alma_cli.core.run import StageDirectory
     from alma_cli.decoding.guide import Guide
     from alma_cli.scoring.ablation import Ablation, RunFacts
-    from alma_cli.scoring.score import Scored
 
 
 def require_ablation(recipe: Recipe) -> None:
@@ -53,15 +53,11 @@ def run_ablation(recipe: Recipe, work: Path, *, resume: bool) -> Ablation:
         for system in (one for one in systems if one.training == training):
             _translate(recipe, work, system, resume=resume)
     with means_of_scoring(recipe.scoring, resume=resume) as means:
-
-        def compared_with(system: str, *, flags: bool) -> Scored:
-            directions, metrics = recipe.direction_pairs, recipe.scoring.metrics
-            comparison = comparison_of(recipe.scoring, system)
-            return score_work_directory(work, directions, metrics, comparison, means, flags=flags)
-
-        scored = compared_with(systems[0].name, flags=True)
-        has_stage_1 = any(system.name == STAGE_2_ALONE for system in systems)
-        beside_stage_2 = compared_with(STAGE_2_ALONE, flags=False).report if has_stage_1 else None
+        score = partial(score_work_directory, work, recipe.direction_pairs, recipe.scoring.metrics, means=means)
+        scored = score(comparison=comparison_of(recipe.scoring, systems[0].name))
+        beside_stage_2 = None
+        if "mono" in recipe.stage_names:
+            beside_stage_2 = score(comparison=comparison_of(recipe.scoring, STAGE_2_ALONE), flags=False).report
     save_scores(scored, work)
     runs = {training: _run_facts(StageDirectory(training.directory(work))) for training in trainings(systems)}
     return Ablation(recipe.name, systems, scored.report, runs, _facts(recipe, work), beside_stage_2)

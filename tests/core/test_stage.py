@@ -327,9 +327,6 @@ def test_the_manifest_says_what_was_done(make_recipe: MakeRecipe, tiny_model: Pa
     assert facts["versions"].keys() == {"alma", "torch", "transformers", "peft"}
 
 
-# --- errors -----------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux can forget a process's peak")
 def test_a_steps_memory_is_the_stages_and_not_that_of_what_came_before(make_recipe: MakeRecipe, work: Path) -> None:
     with mmap.mmap(-1, 3 << 30) as before:
@@ -342,6 +339,9 @@ def test_a_steps_memory_is_the_stages_and_not_that_of_what_came_before(make_reci
     found = [event.memory_gib for event in events if isinstance(event, StepReport)]
     assert all(memory is not None and 0 < memory < peak - 2 for memory in found)
     assert len(found) == 2
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
 
 
 def test_a_stage_that_is_not_in_the_recipe_is_named(make_recipe: MakeRecipe, work: Path) -> None:
