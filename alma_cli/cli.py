@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from io import TextIOWrapper
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ import typer
 
 from alma_cli import __version__, console
 from alma_cli.commands import doctor, export, models, prepare, run, score, train, translate
+from alma_cli.commands.options import recipe_words
 from alma_cli.core.launch import Launch, this_launch
 from alma_cli.core.process import set_up_process
 from alma_cli.errors import AlmaError, Interrupted, MachineError, UsageError, nearest
@@ -39,6 +42,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 
+# As errors write it: "run `alma prepare --stage mono` first".
+_SUGGESTED_COMMAND = re.compile(r"`(alma (?:prepare|train|translate|score)\b[^`]*)`")
+
 # Those that `torchrun` and `accelerate launch` may start.
 _SEVERAL_PROCESSES = ("train", "translate")
 
@@ -48,8 +54,23 @@ def _paragraphs(function: Callable[..., None]) -> str:
     return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(function) or "").split("\n\n"))
 
 
+def _of_one_recipe(function: Callable[..., None]) -> Callable[..., None]:
+    """The command, whose errors suggest commands with the recipe and work directory that it was typed with itself."""
+
+    @wraps(function)
+    def command(**options: Any) -> None:
+        try:
+            function(**options)
+        except AlmaError as error:
+            words = recipe_words(options.get("recipe"), options.get("out"))
+            error.hint = _SUGGESTED_COMMAND.sub(lambda suggested: f"`{suggested[1]}{words}`", error.hint)
+            raise
+
+    return command
+
+
 for _name, _function in COMMANDS.items():
-    app.command(_name, help=_paragraphs(_function))(_function)
+    app.command(_name, help=_paragraphs(_function))(_of_one_recipe(_function))
 
 
 def _print_version(wanted: bool) -> None:

@@ -87,7 +87,17 @@ def test_a_work_directory_that_is_a_file_has_no_data(folder: Path, tiny_model: P
     done = typed(folder, "train", "--stage", "mono", "--out", "in.txt", "--model", str(tiny_model))
 
     assert (done.code, done.out) == (3, "")
-    assert done.errors == ["error: no training data in in.txt/data/mono/train (run `alma prepare --stage mono` first)"]
+    assert done.errors == [
+        "error: no training data in in.txt/data/mono/train (run `alma prepare --stage mono --out in.txt` first)"
+    ]
+
+
+def test_the_command_that_an_error_suggests_is_for_the_same_recipe_and_directory(folder: Path) -> None:
+    (folder / "alma.toml").rename(folder / "other recipe.toml")
+
+    done = typed(folder, "train", "--stage", "mono", "--recipe", "other recipe.toml", "--out", "here")
+
+    assert done.errors[-1].endswith("(run `alma prepare --stage mono --recipe 'other recipe.toml' --out here` first)")
 
 
 def test_a_direction_with_a_languages_name_gets_its_code(folder: Path) -> None:

@@ -81,7 +81,7 @@ def test_each_command_ends_as_the_contract_says(session: dict[str, Typed]) -> No
 
 
 def test_what_comes_before_its_turn_names_what_is_due(session: dict[str, Typed]) -> None:
-    assert session["2 train"].errors == ["error: --stage is missing (next due: alma train --stage mono)"]
+    assert session["2 train"].errors == ["error: --stage is missing (next due: `alma train --stage mono`)"]
     warnings = [line for line in session["3 train --stage parallel --dry-run"].errors if line.startswith("warning: ")]
     assert "stage mono of recipe tiny is not finished: stage parallel starts from the base model" in warnings[-1]
 

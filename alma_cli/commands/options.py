@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,7 @@ def work_directory(loaded: LoadedRecipe, out: Path | None) -> Path:
 def recipe_words(recipe: str | None, out: Path | None) -> str:
     """The options that a suggested next command needs to mean the same recipe and work directory."""
     words = [*(("--recipe", recipe) if recipe else ()), *(("--out", str(out)) if out else ())]
-    return "".join(f" {word}" for word in words)
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def stage_choice(recipe: Recipe, name: str) -> StageName:

@@ -66,7 +66,7 @@ def train(
     work = work_directory(loaded, out)
     if stage is None:
         due = next_stage(loaded.recipe, work)
-        hint = f"next due: alma train --stage {due}" if due else "every stage of the recipe is finished"
+        hint = f"next due: `alma train --stage {due}`" if due else "every stage of the recipe is finished"
         raise UsageError("--stage is missing", hint=hint)
     name = stage_choice(loaded.recipe, stage)
     if method is not None:

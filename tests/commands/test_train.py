@@ -24,7 +24,7 @@ def test_without_a_stage_it_names_the_one_that_is_due(prepared: Path) -> None:
     done = typed(prepared, "train")
 
     assert (done.code, done.out) == (2, "")
-    assert done.errors == ["error: --stage is missing (next due: alma train --stage mono)"]
+    assert done.errors == ["error: --stage is missing (next due: `alma train --stage mono`)"]
 
 
 def test_a_stage_before_its_turn_names_the_one_that_comes_first(prepared: Path) -> None:
