@@ -4,14 +4,16 @@ PYTHON ?= python3
 VENV ?= .venv
 VENV4 ?= .venv-transformers4
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# One process a core (each test computes on one), not more than there is memory for.
+PYTEST = python -m pytest --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: test test-fast check demo test-transformers4 wheel bench clean
 
 test: $(VENV)/ready  ## everything that needs neither network nor GPU, a short training of a real model included
-	$(VENV)/bin/python -m pytest -m "not gpu and not network"
+	$(VENV)/bin/$(PYTEST) -m "not gpu and not network"
 
 test-fast: $(VENV)/ready  ## without the real model: a few minutes
-	$(VENV)/bin/python -m pytest -m "not slow and not gpu and not network"
+	$(VENV)/bin/$(PYTEST) -m "not slow and not gpu and not network"
 
 check: $(VENV)/ready  ## lint, format, types
 	$(VENV)/bin/ruff check .
@@ -32,7 +34,7 @@ demo: $(VENV)/ready  ## the four commands, as typed, on a real model: zero-shot,
 		alma score'
 
 test-transformers4: $(VENV4)/ready  ## the same suite with transformers 4.57
-	$(VENV4)/bin/python -m pytest -m "not gpu and not network"
+	$(VENV4)/bin/$(PYTEST) -m "not gpu and not network"
 
 wheel: $(VENV)/ready
 	$(VENV)/bin/python -m build --wheel --outdir dist

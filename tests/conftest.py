@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Tiny tensors gain nothing from threads, and lose much where the cores are shared."""
+    """Tiny tensors gain nothing from threads, and lose much where the cores are shared; so in what tests start, too."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(before)
 
 
@@ -57,18 +60,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def comet_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of the environment that `alma doctor --install comet` makes, from nothing, once a session.
+    """The Python of the environment that `alma doctor --install comet` makes, from nothing, once for all tests.
 
     It takes a minute and PyPI; $ALMA_TEST_COMET_CACHE names a folder to keep it in.
     """
-    cache = Path(os.environ.get("ALMA_TEST_COMET_CACHE") or tmp_path_factory.mktemp("comet-cache"))
-    done = subprocess.run(
-        [sys.executable, "-m", "alma_cli", "doctor", "--install", "comet"],
-        env=os.environ | {"ALMA_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    base = tmp_path_factory.getbasetemp()
+    of_all_processes = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    cache = Path(os.environ.get("ALMA_TEST_COMET_CACHE") or of_all_processes / "comet-cache")
+    with FileLock(of_all_processes / "comet.lock"):
+        done = subprocess.run(
+            [sys.executable, "-m", "alma_cli", "doctor", "--install", "comet"],
+            env=os.environ | {"ALMA_CACHE": str(cache), "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return next(cache.glob("comet/*/bin/python"))
 

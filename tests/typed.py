@@ -48,11 +48,11 @@ def typed(folder: Path, *words: str) -> Typed:
 def start(
     folder: Path, *words: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE, **environment: str
 ) -> subprocess.Popen[bytes]:
-    """Start `python -m alma_cli WORDS` as a process of its own, one thread wide."""
+    """Start `python -m alma_cli WORDS` as a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "alma_cli", *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
         stdin=subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,

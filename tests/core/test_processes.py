@@ -74,11 +74,11 @@ def work(folder: Path, name: str) -> str:
 
 
 def start(folder: Path, launcher: tuple[str, ...], *words: str, **environment: str) -> subprocess.Popen[bytes]:
-    """Launch `alma WORDS` in two processes of one thread each."""
+    """Launch `alma WORDS` in two processes."""
     return subprocess.Popen(
         [sys.executable, *launcher, "-m", "alma_cli", *words],
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"} | environment,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)} | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -352,7 +352,7 @@ def test_the_first_process_goes_ahead_and_the_rest_find_what_it_left(tmp_path: P
     done = subprocess.run(
         [sys.executable, *TORCHRUN, str(script)],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         timeout=SECONDS,
         check=False,
     )
