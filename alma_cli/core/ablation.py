@@ -70,11 +70,11 @@ def ablation_systems(recipe: Recipe) -> tuple[AblationSystem, ...]:
     before = "stage 1 + stage 2" if mono else "stage 2"
     for portion in sorted(settings.parallel_portions):
         part = Training("parallel", f"parallel-{portion:g}", mono, portion)
-        systems.append(AblationSystem(part.folder, f"{before} with {portion:.0%} of its steps", part))
+        systems.append(AblationSystem(part.folder, f"{before} with {100 * portion:g}% of its steps", part))
     for portion in sorted(settings.mono_portions if mono else ()):
         folder = f"mono-{portion:g}"
         part = Training("parallel", folder, Training("mono", folder, portion=portion))
-        systems.append(AblationSystem(folder, f"stage 1 with {portion:.0%} of its steps + stage 2", part))
+        systems.append(AblationSystem(folder, f"stage 1 with {100 * portion:g}% of its steps + stage 2", part))
     systems.append(AblationSystem(BOTH_STAGES, before, Training("parallel", start=mono)))
     return tuple(systems)
 
