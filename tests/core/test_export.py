@@ -196,7 +196,9 @@ def test_a_merge_over_4_bits_is_near_what_was_trained(
     # layers a tenth to a fifth of the logits' spread comes of it. The adapter itself changes them by as much as that.
     assert apart.typical < 0.3 * apart.spread
     # What was written is its source again, to fp32's rounding; on some processors a single logit is off by 1.6e-4.
-    assert difference(export, export.target).typical < 1e-4 * apart.spread
+    found = difference(export, export.target)
+    assert found.typical < 1e-4 * apart.spread
+    assert found.largest < 1e-3 * apart.spread
 
 
 # --- adapter ------------------------------------------------------------------------------------------------------
