@@ -232,6 +232,9 @@ def test_wrong_recipe_is_refused_in_one_line(text: str, message: str, capsys: py
         ("--recipe demo --set seed.x=1", 2, "--set seed.x: 'seed' is a value, not a section"),
         ("--recipe demo --set stages.paralel.epochs=1", 2, "unknown key 'stages.paralel', did you mean 'parallel'?"),
         ("--recipe demo --set seed=many", 2, "seed = 'many': input should be a valid integer"),
+        ("--recipe demo --set stages.paralel=", 2, "unknown key 'stages.paralel', did you mean 'parallel'?"),
+        ("--recipe demo --set model=", 2, "'model' is missing"),
+        ("--recipe demo --set data.shard_megabytes=", 2, "'data.shard_megabytes=' has no value, and the recipe no"),
     ],
 )
 def test_recipe_that_cannot_be_used_says_why(
@@ -242,6 +245,17 @@ def test_recipe_that_cannot_be_used_says_why(
 
     assert run_command(["prepare", *arguments.split()]) == exit_code
     assert message in capsys.readouterr().err
+
+
+def test_key_or_section_without_a_value_is_left_out_of_the_recipe() -> None:
+    whole = load_recipe("gemma-3-270m-cpu").recipe
+    short = load_recipe("gemma-3-270m-cpu", ["stages.mono=", "data.mono=", "decoding.beams="]).recipe
+
+    assert (whole.stage_names, short.stage_names) == (("mono", "parallel"), ("parallel",))
+    assert whole.decoding.beams == 1
+    assert short.decoding.beams == type(short.decoding)().beams == 5
+    assert short.data.mono.sources == ()
+    assert short.stages.parallel == whole.stages.parallel
 
 
 def _uncommented_numbers(text: str) -> list[str]:

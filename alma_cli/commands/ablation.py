@@ -129,6 +129,7 @@ def _run_facts(directory: StageDirectory) -> RunFacts:
         target_tokens=progress["target_tokens"],
         seconds=progress["seconds"],
         dtype=facts["dtype"],
+        processor=facts.get("processor"),
         best_loss=best,
         curve=curve,
     )

@@ -230,8 +230,8 @@ def _training(number: int, facts: Mapping[str, Any]) -> str:
         rows.append(("best validation loss, nats per token", f"{best:.4f}"))
     rows += [(f"{split} examples", f"{examples[split]:,}") for split in ("train", "valid") if split in examples]
     rows += [(f"left out: {reason.replace('_', ' ')}", f"{n:,}") for reason, n in examples.get("dropped", {}).items()]
-    if facts.get("device"):
-        rows.append(("computed on", f"{facts['device']}, {facts.get('dtype', '')}".rstrip(", ")))
+    if device := facts.get("processor") or facts.get("device"):
+        rows.append(("computed on", f"{device}, {facts.get('dtype', '')}".rstrip(", ")))
     rows += [("versions", ", ".join(f"{name} {version}" for name, version in facts.get("versions", {}).items()))]
     return f"## Training, stage {number}: {_text(str(facts.get('stage', '')))}\n\n{_table(('setting', 'value'), rows)}"
 

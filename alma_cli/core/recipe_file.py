@@ -32,7 +32,8 @@ def load_recipe(
 ) -> LoadedRecipe:
     """The recipe of `choice` (a name or a file), else of ./alma.toml, else `demo`, with the overrides applied.
 
-    `overrides` are `section.key=value` texts; `values` are dotted keys with ready values, from options.
+    `overrides` are `section.key=value` texts, and `section.key=` leaves that key or section out; `values` are dotted
+    keys with ready values, from options.
     Raises UsageError that lists every wrong key and value, and InputError for a file that cannot be read.
     """
     path, origin = _find(choice)
@@ -88,6 +89,8 @@ def _parse_override(text: str) -> tuple[str, Any]:
     dotted, equals, value = text.partition("=")
     if not equals or not dotted.strip():
         raise UsageError(f"--set {text!r} has no '='", hint="write --set section.key=value")
+    if not value.strip():
+        return dotted.strip(), None
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -102,7 +105,10 @@ def _assign(tables: dict[str, Any], dotted: str, value: Any) -> None:
         table = table.setdefault(section, {})
         if not isinstance(table, dict):
             raise UsageError(f"--set {dotted}: '{section}' is a value, not a section")
-    table[key] = value
+    if value is None and key in table:
+        del table[key]
+    else:
+        table[key] = value
 
 
 def _problem(detail: Any, text: str, set_by_hand: Collection[str]) -> str:
@@ -114,6 +120,8 @@ def _problem(detail: Any, text: str, set_by_hand: Collection[str]) -> str:
         return f"unknown key '{dotted}'{line}, {nearest(key, _fields_at(location[:-1]))}"
     if detail["type"] == "missing":
         return f"'{dotted}' is missing"
+    if dotted in set_by_hand and detail["input"] is None:
+        return f"'{dotted}=' has no value, and the recipe no such key that could be left out"
     message = detail["msg"].removeprefix("Value error, ")
     return f"{dotted} = {detail['input']!r}{line}: {message[0].lower()}{message[1:]}"
 

@@ -202,7 +202,7 @@ def _what_it_was(facts: Mapping[str, Any]) -> Facts:
         ("Examples", ", ".join([*counts, *([f"left out: {dropped}"] if dropped else [])])),
         ("Prompt", _at(facts, "text_format", "style")),
         ("Seed", facts.get("seed")),
-        ("Device", " ".join(str(facts[key]) for key in ("device", "dtype") if facts.get(key))),
+        ("Device", ", ".join(str(facts[key]) for key in ("device", "processor", "dtype") if facts.get(key))),
         ("Data", str(facts.get("data_sha256", ""))[:16]),
         ("Finished", facts.get("finished")),
         ("Versions", versions),

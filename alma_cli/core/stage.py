@@ -38,7 +38,7 @@ from alma_cli.core.model import add_lora, causal_lm_of, load_model, save_model
 from alma_cli.core.model_files import ModelFiles
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import StagePlan
-from alma_cli.core.process import forget_peak_memory
+from alma_cli.core.process import forget_peak_memory, processor_name
 from alma_cli.core.processes import Processes
 from alma_cli.core.run import Checkpoint, Progress
 from alma_cli.core.run_report import write_report
@@ -386,6 +386,7 @@ def _facts(plan: StagePlan, progress: Progress) -> dict[str, Any]:
         "progress": asdict(progress),
         "steps": plan.steps.steps,
         "device": str(plan.precision.device),
+        "processor": processor_name(plan.precision.device),
         "processes": Processes().count,
         "dtype": str(plan.precision.dtype).removeprefix("torch."),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),

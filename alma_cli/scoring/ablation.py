@@ -1,8 +1,8 @@
 """What an ablation found: one table, one figure, and the manifest of everything that both were made from.
 
 {"version": 1, "recipe": {...}, "data": {...}, "versions": {...}, "machine": {...},
- "runs":    [{"folder", "stage", "starts_from", "portion", "steps", "target_tokens", "seconds", "dtype", "best_loss",
-              "curve"}],
+ "runs":    [{"folder", "stage", "starts_from", "portion", "steps", "target_tokens", "seconds", "dtype", "processor",
+              "best_loss", "curve"}],
  "systems": [{"name", "words", "run", "shots"}],
  "scores":  as `alma score --json` prints them,
  "stage_1": [{"direction", "metric", "points", "p_value"}], what it adds to stage 2; null where that was not tested}
@@ -33,6 +33,7 @@ class RunFacts:
     seconds: float
     dtype: str  # that it computed in, as the recipe and the device had it
     best_loss: float | None
+    processor: str | None = None  # or GPU that it computed on, by the maker's name: a run may go on elsewhere
     curve: tuple[tuple[int, float], ...] = ()
 
 
@@ -193,6 +194,7 @@ def _run_as_json(training: Training, facts: RunFacts) -> dict[str, Any]:
         "target_tokens": facts.target_tokens,
         "seconds": round(facts.seconds, 1),
         "dtype": facts.dtype,
+        "processor": facts.processor,
         "best_loss": facts.best_loss,
         "curve": [list(point) for point in facts.curve],
     }

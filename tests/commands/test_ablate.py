@@ -40,6 +40,7 @@ def test_every_system_is_trained_translated_and_compared_and_nothing_is_done_twi
         ("", "parallel"): 3,
     }
     assert {(run["stage"], run["dtype"]) for run in found["runs"]} == {("mono", "bfloat16"), ("parallel", "float32")}
+    assert {run["processor"] for run in found["runs"]} == {found["machine"]["processor"]}
     assert found["machine"]["processor"] not in ("", platform.machine()) or not LINUX_PC
     bases = {
         name: json.loads((work / name / "run.json").read_text())["base"]["weights"]

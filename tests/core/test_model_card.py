@@ -32,6 +32,7 @@ STAGE = {
     "progress": {"step": 31, "best_step": 28, "best_loss": 1.23456, "target_tokens": 12345, "seconds": 345.6},
     "steps": 31,
     "device": "cpu",
+    "processor": "AMD EPYC",
     "dtype": "bfloat16",
     "versions": {"torch": "2.9", "peft": "0.21"},
 }
@@ -121,6 +122,7 @@ def test_training_data_and_scores_are_told_as_the_manifests_have_them() -> None:
         "| tokens in the loss | 12,345 |",
         "| seconds of training | 346 |",
         "| best validation loss, nats per token | 1.2346 |",
+        "| computed on | AMD EPYC, bfloat16 |",
         "| left out: prompt too long | 2 |",
         "| versions | torch 2.9, peft 0.21 |",
         "| parallel | corpora/train.de-en.tsv | train | de-en | 1,006 | 1,000 |",

@@ -35,6 +35,7 @@ FACTS: dict[str, Any] = {
     "examples": {"train": 1400, "valid": 60, "dropped": {"prompt_too_long": 3}},
     "steps": 4,
     "device": "cpu",
+    "processor": "AMD EPYC",
     "dtype": "bfloat16",
     "finished": "2026-01-31T16:55:26+0000",
     "versions": {"alma": "0.1.0", "torch": "2.13.0"},
@@ -177,6 +178,7 @@ def test_the_run_is_described_in_words() -> None:
     assert facts["Model"] == "smollm2-135m — from a quantised export"
     assert facts["Method"] == "LoRA rank 16, alpha 32"
     assert facts["Schedule"] == "learning rate 2e-3, inverse sqrt after 5% warm-up"
+    assert facts["Device"] == "cpu, AMD EPYC, bfloat16"
     assert facts["Examples"] == "1,400 to train on, 60 to validate on, left out: 3 prompt too long"
     assert facts["Versions"] == "alma 0.1.0, torch 2.13.0"
     assert facts["lora_targets"] == '["all-linear"]'

@@ -21,7 +21,7 @@ from alma_cli.core.model import load_model, precision_of
 from alma_cli.core.model_files import resolve_model
 from alma_cli.core.objective import SummedLoss, negative_log_likelihood
 from alma_cli.core.plan import missing_stage, newest_finished_stage, next_stage, plan_stage
-from alma_cli.core.process import peak_memory_gib
+from alma_cli.core.process import peak_memory_gib, processor_name
 from alma_cli.core.processes import Processes
 from alma_cli.core.recipe import Recipe, StageName
 from alma_cli.core.run import StageDirectory
@@ -321,6 +321,7 @@ def test_the_manifest_says_what_was_done(make_recipe: MakeRecipe, tiny_model: Pa
     assert facts == events[-1].facts
     assert facts["examples"] == {"train": 30, "valid": 6, "dropped": {"prompt_too_long": 1}}
     assert (facts["stage"], facts["steps"], facts["seed"], facts["dtype"]) == ("parallel", 6, 42, "float32")
+    assert (facts["device"], facts["processor"]) == ("cpu", processor_name(torch.device("cpu")))
     assert facts["base"] == {"weights": str(tiny_model.resolve()), "adapter": ""}
     assert facts["text_format"] == {"style": "alma", "adds_bos": True}
     assert facts["progress"]["step"] == 6

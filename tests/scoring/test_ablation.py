@@ -37,7 +37,7 @@ def ablation(scores: dict[str, tuple[float, float]], **settings: object) -> Abla
     report = ScoreReport(tuple(rows), flags, ResamplingFacts("bootstrap", 1000, 1, "zero-shot"))
     beside = ScoreReport(tuple(rows), (), ResamplingFacts("bootstrap", 1000, 1, "parallel-only"))
     runs = {
-        training: RunFacts(60, int(12345 * training.portion), 90.0, "float32", 2.5, ((0, 3.0), (12345, 2.5)))
+        training: RunFacts(60, int(12345 * training.portion), 90.0, "float32", 2.5, "CPU", ((0, 3.0), (12345, 2.5)))
         for training in trainings(systems)
     }
     return Ablation("r", systems, report, runs, {"recipe": content}, beside if "parallel-only" in scores else None)
