@@ -90,6 +90,24 @@ def test_the_allocator_is_told_in_the_name_of_a_contender_who_has_the_plain_one(
     assert "trainer-lora-padded-to-512-plain-allocator" in named
 
 
+def test_of_equal_systems_each_test_has_its_share_of_differences_by_metric(tmp_path: Path) -> None:
+    texts = {
+        "ref": "The old house is red.\nI do not know.\nYes, we can.\nIt rains a lot here.\n",
+        "a": "The old house is red.\nI don't know it.\nYes, we can.\nIt rains here a lot.\n",
+        "b": "An old house is red.\nI do not know.\nYes.\nIt rains much here.\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    command = [sys.executable, "benchmarks/significance_calibration.py", "--pairs", "4"]
+    command += [str(tmp_path / "a"), str(tmp_path / "b"), "--ref", str(tmp_path / "ref")]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    shares = re.findall(r"^\| (\w+) \| ([\d.]+)% \| ([\d.]+)% \| ([\d.]+)% \|$", done.stdout, re.MULTILINE)
+    assert [test for test, *_ in shares] == ["bootstrap", "randomization"]
+    assert all(float(share) in (0, 25, 50, 75, 100) for _, *found in shares for share in found)
+
+
 def test_scores_intervals_and_p_values_agree_with_those_of_the_sacrebleu_command(tmp_path: Path) -> None:
     texts = {
         "wmt-testset": "The old house is red.\nI do not know.\nYes, we can.\nIt rains a lot here.\n",

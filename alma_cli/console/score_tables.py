@@ -24,8 +24,8 @@ def scores(report: ScoreReport) -> None:
         for row in (row for row in report.rows if row.system == system):
             lines.setdefault((system, row.direction), {})[row.metric] = _score_cell(report, row)
         for average in (average for average in report.averages if average.system == system):
-            cell = Text("-" if average.score is None else f"{average.score:.2f}")
-            lines.setdefault((system, f"average {average.kind}"), {})[average.metric] = cell
+            cell = Text("-" if average.score is None else f"{average.score:.2f}{report.star(average)}")
+            lines.setdefault((system, average.place), {})[average.metric] = cell
     rows: list[list[str | Text]] = [
         [*labels, *(cells.get(metric, Text("-")) for metric in report.metrics)] for labels, cells in lines.items()
     ]
@@ -53,9 +53,8 @@ def _score_cell(report: ScoreReport, row: ScoreRow) -> Text:
     best = "bold" if (row.system, row.direction, row.metric) in report.best else ""
     if row.low is None or row.high is None:
         return Text(f"{row.score:.2f}", best)
-    difference = report.difference(row)
-    star = "*" if difference and difference.significant else ""
-    return Text.assemble((f"{row.score:5.2f}", best), (f"\u00a0±{(row.high - row.low) / 2:.1f}", "dim"), star)
+    half = (row.high - row.low) / 2
+    return Text.assemble((f"{row.score:5.2f}", best), (f"\u00a0±{half:.1f}", "dim"), report.star(row))
 
 
 def _comparison_lines(report: ScoreReport) -> Iterator[str]:
@@ -80,7 +79,7 @@ def scores_beside_paper(found: Iterable[BesidePaper], citation: str) -> None:
     rows = [
         (
             one_line(one.system),
-            one.kind,
+            one.side,
             metric_name_of(one.metric),
             f"{one.published:.2f}",
             "-" if one.measured is None else f"{one.measured:.2f}",

@@ -18,7 +18,7 @@ from typing import Any
 from alma_cli.core.ablation import BOTH_STAGES, AblationSystem, Training
 from alma_cli.core.chart import short_count
 from alma_cli.core.recipe import ZERO_SHOT
-from alma_cli.scoring.report import Difference, ScoreReport, ScoreRow, metric_name
+from alma_cli.scoring.report import AverageRow, Difference, ScoreReport, ScoreRow, metric_name
 
 ABLATION_VERSION = 1
 _FLAGS = {"wrong_language": "wrong language", "looping": "looping", "copied_source": "copied"}
@@ -63,7 +63,7 @@ class Ablation:
             ],
             "scores": self.report.as_json(),
             "stage_1": [
-                {"direction": row.direction, "metric": row.metric, "points": found.points, "p_value": found.p_value}
+                {"direction": row.place, "metric": row.metric, "points": found.points, "p_value": found.p_value}
                 for row, found in self.worth_of_stage_1
             ]
             or None,
@@ -80,17 +80,23 @@ class Ablation:
         return list(dict.fromkeys(row.direction for row in self.report.rows))
 
     @cached_property
-    def worth_of_stage_1(self) -> list[tuple[ScoreRow, Difference]]:
-        """The scores of both stages, and how each differs from that of stage 2 alone."""
+    def worth_of_stage_1(self) -> list[tuple[ScoreRow | AverageRow, Difference]]:
+        """The scores of both stages and their averages, and how each differs from that of stage 2 alone."""
         report = self.beside_stage_2
-        rows = [row for row in report.rows if row.system == BOTH_STAGES] if report else []
-        return [(row, found) for row in rows if report and (found := report.difference(row))]
+        if report is None:
+            return []
+        rows: list[ScoreRow | AverageRow] = [*report.rows, *report.averages]
+        return [(row, found) for row in rows if row.system == BOTH_STAGES and (found := report.difference(row))]
+
+    def overall(self, system: str, metric: str) -> ScoreRow | AverageRow | None:
+        """A system's score over all directions: their average, or the score of the only one."""
+        averages = [one for one in self.report.averages if (one.system, one.metric) == (system, metric)]
+        return averages[-1] if averages else self.rows.get((system, self.directions[0], metric))
 
     def mean(self, system: str, metric: str) -> float | None:
-        """A system's score, averaged over all directions; None where it lacks one."""
-        rows = [self.rows.get((system, direction, metric)) for direction in self.directions]
-        scores = [row.score for row in rows if row is not None]
-        return sum(scores) / len(scores) if len(scores) == len(rows) else None
+        """The same as a number; None where the system lacks a direction."""
+        row = self.overall(system, metric)
+        return row.score if row else None
 
 
 def ablation_table(ablation: Ablation) -> str:
@@ -112,7 +118,7 @@ def ablation_table(ablation: Ablation) -> str:
     lines = [head, ["---"] * 2 + ["---:"] * (len(head) - 2)]
     zero = ablation.mean(ZERO_SHOT, main)
     for system in ablation.systems:
-        mean = ablation.mean(system.name, main)
+        overall, mean = ablation.overall(system.name, main), ablation.mean(system.name, main)
         gain = "" if mean is None or zero is None or system.name == ZERO_SHOT else f"{mean - zero:+.2f}"
         lines.append(
             [
@@ -120,7 +126,7 @@ def ablation_table(ablation: Ablation) -> str:
                 system.words,
                 *(_score(ablation, system.name, direction, metric) for direction in directions for metric in metrics),
                 "-" if mean is None else f"{mean:.2f}",
-                gain,
+                gain + (ablation.report.star(overall) if overall and gain else ""),
                 *(str(_flagged(ablation.report, system.name, flag)) for flag in _FLAGS),
                 *_training_words(ablation, system),
             ]
@@ -134,8 +140,7 @@ def _score(ablation: Ablation, system: str, direction: str, metric: str) -> str:
     row = ablation.rows.get((system, direction, metric))
     if row is None:
         return "-"
-    difference = ablation.report.difference(row)
-    return f"{row.score:.2f}" + ("*" if difference and difference.significant else "")
+    return f"{row.score:.2f}{ablation.report.star(row)}"
 
 
 def _flagged(report: ScoreReport, system: str, name: str) -> int:
@@ -163,7 +168,7 @@ def _stage_1_words(ablation: Ablation) -> str:
     if not worth or report is None:
         return ""
     found = ", ".join(
-        f"{row.direction} {metric_name(row.metric)} {difference.points:+.2f} (p = {difference.p_value:.3f})"
+        f"{row.place} {metric_name(row.metric)} {difference.points:+.2f} (p = {difference.p_value:.3f})"
         for row, difference in worth
     )
     return f"What stage 1 adds to stage 2, `{BOTH_STAGES}` beside `{report.baseline}`: {found}."

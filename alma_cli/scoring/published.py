@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from alma_cli.core.recipe import ZERO_SHOT
 from alma_cli.errors import UsageError
-from alma_cli.scoring.report import AverageKind, ScoreReport
+from alma_cli.scoring.report import ScoreReport, Side
 
 PAPER = "arXiv 2309.11674, tables 1 and 2"
 _LANGUAGES = ("cs", "de", "is", "ru", "zh")
@@ -36,7 +36,7 @@ class BesidePaper:
     """One average of the paper, and that of a system of ours; None where this lacks one of the five directions."""
 
     published_system: str
-    kind: AverageKind
+    side: Side
     metric: str
     published: float
     system: str
@@ -62,18 +62,18 @@ def beside_paper(recipe: str, report: ScoreReport) -> tuple[BesidePaper, ...]:
     found = []
     for system in report.systems:
         published = base if system == ZERO_SHOT else tuned
-        kinds: tuple[AverageKind, AverageKind] = ("en-xx", "xx-en")
-        for kind, scores in zip(kinds, _AVERAGES[published], strict=True):
+        sides: tuple[Side, Side] = ("en-xx", "xx-en")
+        for side, scores in zip(sides, _AVERAGES[published], strict=True):
             for metric, score in zip(("bleu", "comet"), scores, strict=True):
                 if metric in report.metrics:
-                    measured = _average(report, system, kind, metric)
-                    found.append(BesidePaper(published, kind, metric, score, system, measured))
+                    measured = _average(report, system, side, metric)
+                    found.append(BesidePaper(published, side, metric, score, system, measured))
     return tuple(found)
 
 
-def _average(report: ScoreReport, system: str, kind: AverageKind, metric: str) -> float | None:
+def _average(report: ScoreReport, system: str, side: Side, metric: str) -> float | None:
     """Over the paper's five directions, whatever others there are."""
     scores = {row.direction: row.score for row in report.rows if (row.system, row.metric) == (system, metric)}
-    wanted = [f"en-{one}" if kind == "en-xx" else f"{one}-en" for one in _LANGUAGES]
+    wanted = [f"en-{one}" if side == "en-xx" else f"{one}-en" for one in _LANGUAGES]
     known = [scores[direction] for direction in wanted if direction in scores]
     return sum(known) / len(known) if len(known) == len(wanted) else None

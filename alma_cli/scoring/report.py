@@ -3,13 +3,14 @@
 {"version": 1,
  "significance": null or {"test", "resamples", "seed", "baseline"},
  "rows":  [{"system", "direction", "metric", "score", "low", "high", "p_value", "signature", "segments"}],
+ "averages": [{"system", "kind", "metric", "score", "p_value"}],
  "flags": [{"system", "direction", "flag", "count", "lines"}]}
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -32,8 +33,9 @@ SIGNIFICANT = 0.05
 NOTICED = {"bleu": 2.3, "comet": 0.56}
 
 # The paper's two tables (arXiv 2309.11674, tables 1 and 2), and whatever has English on neither side.
-AverageKind = Literal["en-xx", "xx-en", "xx-xx"]
-AVERAGE_KINDS: tuple[AverageKind, ...] = ("en-xx", "xx-en", "xx-xx")
+Side = Literal["en-xx", "xx-en", "xx-xx"]
+SIDES: tuple[Side, ...] = ("en-xx", "xx-en", "xx-xx")
+AverageKind = Side | Literal["all"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class ScoreRow:
     p_value: float | None
     signature: str
     segments: int
+
+    @property
+    def place(self) -> str:
+        """What the score is of."""
+        return self.direction
 
 
 @dataclass(frozen=True)
@@ -90,12 +97,21 @@ class Flag:
 
 @dataclass(frozen=True)
 class AverageRow:
-    """The mean score of one system over the directions out of, or into, English; None where it lacks one of them."""
+    """The mean score of one system over the directions out of, or into, English, or over all; None where it lacks one.
+
+    `p_value` is that of the difference from the baseline's average, None where that was not tested.
+    """
 
     system: str
     kind: AverageKind
     metric: str
     score: float | None
+    p_value: float | None = None
+
+    @property
+    def place(self) -> str:
+        """What the score is of."""
+        return f"average {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,7 @@ class ScoreReport:
     rows: tuple[ScoreRow, ...]
     flags: tuple[Flag, ...]
     significance: ResamplingFacts | None = None
+    average_p_values: Mapping[tuple[str, AverageKind, str], float] = field(default_factory=dict)  # system, kind, metric
 
     def as_json(self) -> dict[str, Any]:
         """The machine-readable form at the top of this module."""
@@ -112,21 +129,23 @@ class ScoreReport:
             "version": REPORT_VERSION,
             "significance": asdict(self.significance) if self.significance else None,
             "rows": [asdict(row) for row in self.rows],
+            "averages": [asdict(average) for average in self.averages],
             "flags": [asdict(flag) for flag in self.flags],
         }
 
     @cached_property
     def averages(self) -> tuple[AverageRow, ...]:
-        """Means over each kind with more than one direction: for each system, kind and metric, in that order."""
-        directions = _distinct(row.direction for row in self.rows)
-        kinds = {kind: [d for d in directions if average_kind(d) == kind] for kind in AVERAGE_KINDS}
+        """Means over several directions: for each system, kind and metric, in that order."""
         scores = {(row.system, row.direction, row.metric): row.score for row in self.rows}
         return tuple(
-            AverageRow(system, kind, metric, _mean([scores.get((system, d, metric)) for d in members]))
-            for system in _distinct(row.system for row in self.rows)
-            for kind, members in kinds.items()
-            for metric in _distinct(row.metric for row in self.rows)
-            if len(members) > 1
+            AverageRow(
+                *(system, kind, metric),
+                score=_mean([scores.get((system, direction, metric)) for direction in members]),
+                p_value=self.average_p_values.get((system, kind, metric)),
+            )
+            for system in self.systems
+            for kind, members in averaged_directions(row.direction for row in self.rows).items()
+            for metric in self.metrics
         )
 
     @cached_property
@@ -158,16 +177,17 @@ class ScoreReport:
         return self.significance.baseline if self.significance else self.rows[0].system
 
     @cached_property
-    def _of_baseline(self) -> dict[tuple[str, str], ScoreRow]:
-        """The baseline's rows by direction and metric; of two that are called the same, the first."""
-        return {(row.direction, row.metric): row for row in reversed(self.rows) if row.system == self.baseline}
+    def _of_baseline(self) -> dict[tuple[str, str], float | None]:
+        """The baseline's scores by place and metric; of two that are called the same, the first."""
+        rows: list[ScoreRow | AverageRow] = [*self.averages, *reversed(self.rows)]
+        return {(row.place, row.metric): row.score for row in rows if row.system == self.baseline}
 
-    def difference(self, row: ScoreRow) -> Difference | None:
+    def difference(self, row: ScoreRow | AverageRow) -> Difference | None:
         """How the row's score differs from the baseline's; None where that was not tested."""
-        baseline = self._of_baseline.get((row.direction, row.metric))
-        if row.p_value is None or baseline is None:
+        baseline = self._of_baseline.get((row.place, row.metric))
+        if row.p_value is None or row.score is None or baseline is None:
             return None
-        points = row.score - baseline.score
+        points = row.score - baseline
         return Difference(
             points=points,
             p_value=row.p_value,
@@ -177,17 +197,33 @@ class ScoreReport:
             noticed=abs(points) >= NOTICED.get(row.metric, 0),
         )
 
+    def star(self, row: ScoreRow | AverageRow) -> str:
+        """`*` where the row's score differs from the baseline's by more than chance, else nothing."""
+        difference = self.difference(row)
+        return "*" if difference and difference.significant else ""
+
 
 def metric_name(metric: str) -> str:
     """As it is written in tables."""
     return METRIC_NAMES.get(metric, metric)
 
 
-def average_kind(direction: str) -> AverageKind:
-    """Which average a direction belongs to."""
+def side_of(direction: str) -> Side:
+    """Which of the paper's averages a direction belongs to."""
     if direction.startswith("en-"):
         return "en-xx"
     return "xx-en" if direction.endswith("-en") else "xx-xx"
+
+
+def averaged_directions(directions: Iterable[str]) -> dict[AverageKind, list[str]]:
+    """The directions behind each average: those of each side, and all where there are several sides."""
+    known = _distinct(directions)
+    kinds: dict[AverageKind, list[str]] = {
+        side: members for side in SIDES if (members := [one for one in known if side_of(one) == side])
+    }
+    if len(kinds) > 1:
+        kinds["all"] = known
+    return {kind: members for kind, members in kinds.items() if len(members) > 1}
 
 
 def _best(metric: str, scores: list[float]) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from alma_cli.scoring.cores import cores, on_all_cores
 from alma_cli.scoring.corpus_scores import Array
 from alma_cli.scoring.flagging import FlaggedSegments, flag_sets, listed_flags
 from alma_cli.scoring.metrics import Measurement, measure
-from alma_cli.scoring.report import ScoreReport, ScoreRow
+from alma_cli.scoring.report import AverageKind, ScoreReport, ScoreRow, averaged_directions
 from alma_cli.scoring.score_cache import ScoreCache
 from alma_cli.scoring.segments import DirectionSegments, SystemOutput
-from alma_cli.scoring.significance import Resampling, Significance, significance
+from alma_cli.scoring.significance import Contrast, Resampling, Significance, mean_contrast, significance
 from alma_cli.scoring.systems import TranslationSet, find_translations
 
 # Measured with sentences of 20 words on one core.
@@ -39,6 +39,7 @@ _SECONDS_PER_SEGMENT: dict[Metric, float] = {
     "ter": 3e-4,
 }
 _TestSet = tuple[Direction, tuple[tuple[str, ...], ...]]  # a direction and its sets of references
+_Contrasts = Mapping[tuple[str, str, str], Contrast]  # with the baseline, by system, direction and metric
 
 
 @dataclass(frozen=True)
@@ -111,13 +112,15 @@ def score_sets(
     if by_comet:
         measured = _with_comet(sets, metrics, measured, by_comet, means)
     rows = [[_row(one, measurement) for measurement in found] for one, found in zip(sets, measured, strict=True)]
+    contrasts: _Contrasts = {}
     if comparison:
-        rows = _compared(sets, measured, rows, comparison.resampling, baseline)
+        rows, contrasts = _compared(sets, measured, rows, comparison.resampling, baseline)
     flagged: Sequence[FlaggedSegments] = flag_sets(sets) if flags else [{} for _ in sets]
     report = ScoreReport(
         rows=tuple(row for of_set in rows for row in of_set),
         significance=comparison.resampling.with_baseline(baseline) if comparison else None,
         flags=tuple(listed_flags(sets, flagged)),
+        average_p_values=_average_p_values(sets, contrasts),
     )
     return Scored(report, tuple(_segments(sets, measured, flagged)))
 
@@ -217,9 +220,10 @@ def _compared(
     rows: Sequence[Sequence[ScoreRow]],
     resampling: Resampling,
     baseline: str,
-) -> list[list[ScoreRow]]:
-    """The rows with intervals, and p-values against the baseline where this has the same segments."""
+) -> tuple[list[list[ScoreRow]], _Contrasts]:
+    """The rows with intervals, and p-values and contrasts with the baseline where this has the same segments."""
     compared: list[list[ScoreRow]] = [[] for _ in sets]
+    contrasts = {}
     for positions in _groups(sets).values():
         systems: list[dict[str, Array]] = [
             {one.metric: one.statistics for one in measured[position]} for position in positions
@@ -227,7 +231,24 @@ def _compared(
         first = next((n for n, position in enumerate(positions) if sets[position].system == baseline), None)
         for position, found in zip(positions, significance(systems, resampling, first), strict=True):
             compared[position] = [_with_significance(row, found[row.metric], resampling) for row in rows[position]]
-    return compared
+            for row in rows[position]:
+                if contrast := found[row.metric].contrast:
+                    contrasts[row.system, row.direction, row.metric] = contrast
+    return compared, contrasts
+
+
+def _average_p_values(
+    sets: Sequence[TranslationSet], contrasts: _Contrasts
+) -> dict[tuple[str, AverageKind, str], float]:
+    """Of each average whose directions were all compared with the baseline's."""
+    compared = dict.fromkeys((system, metric) for system, _, metric in contrasts)
+    p_values = {}
+    for kind, directions in averaged_directions(str(one.direction) for one in sets).items():
+        for system, metric in compared:
+            found = [contrasts.get((system, direction, metric)) for direction in directions]
+            if known := [one for one in found if one] if all(found) else []:
+                p_values[system, kind, metric] = mean_contrast(known).p_value
+    return p_values
 
 
 def _with_significance(row: ScoreRow, found: Significance, resampling: Resampling) -> ScoreRow:

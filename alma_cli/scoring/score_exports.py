@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import astuple, fields
 
-from alma_cli.scoring.report import AVERAGE_KINDS, LOWER_IS_BETTER, ScoreReport, ScoreRow, metric_name
+from alma_cli.scoring.report import LOWER_IS_BETTER, SIDES, ScoreReport, ScoreRow, metric_name
 from alma_cli.scoring.score_table import GROUPS, Column, score_columns, score_text
 
 # What has a meaning of its own in LaTeX's text.
@@ -44,10 +44,10 @@ def scores_as_latex(report: ScoreReport) -> str:
     for metric, columns in zip(report.metrics, blocks, strict=True):
         arrow = r" $\downarrow$" if metric in LOWER_IS_BETTER else ""
         title = rf"\multicolumn{{{len(head) + 1}}}{{l}}{{\textit{{{_escaped(metric_name(metric))}}}{arrow}}} \\"
-        known = {(column.name, column.kind): column for column in columns}
+        known = {(column.name, column.side): column for column in columns}
         lines += [r"\midrule", title]
         for system in report.systems:
-            cells = [_cell(report, metric, system, known.get((column.name, column.kind))) for column in head]
+            cells = [_cell(report, metric, system, known.get((column.name, column.side))) for column in head]
             lines.append(" & ".join([_escaped(system), *cells]) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
@@ -64,8 +64,8 @@ def _comments(report: ScoreReport) -> list[str]:
 
 
 def _groups(columns: list[Column]) -> list[str]:
-    widths = {kind: sum(column.kind == kind for column in columns) for kind in AVERAGE_KINDS}
-    return [rf"\multicolumn{{{width}}}{{c}}{{{GROUPS[kind]}}}" for kind, width in widths.items() if width]
+    widths = {side: sum(column.side == side for column in columns) for side in SIDES}
+    return [rf"\multicolumn{{{width}}}{{c}}{{{GROUPS[side]}}}" for side, width in widths.items() if width]
 
 
 def _cell(report: ScoreReport, metric: str, system: str, column: Column | None) -> str:
@@ -75,7 +75,7 @@ def _cell(report: ScoreReport, metric: str, system: str, column: Column | None) 
     best = (min if metric in LOWER_IS_BETTER else max)(values.values())
     number = score_text(values[system])
     text = rf"\textbf{{{number}}}" if values[system] == best and len(values) > 1 else number
-    row = column.cells.get(system)
+    row = column.cells.get(system) or column.averages.get(system)
     difference = report.difference(row) if row else None
     if difference is None or not difference.significant:
         return text

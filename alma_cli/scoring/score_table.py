@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from alma_cli.core.page import foreign_text
 from alma_cli.scoring.report import (
-    AVERAGE_KINDS,
     LOWER_IS_BETTER,
     NOTICED,
-    AverageKind,
+    SIDES,
+    AverageRow,
     Difference,
     ScoreReport,
     ScoreRow,
-    average_kind,
+    Side,
     metric_name,
+    side_of,
 )
 
-GROUPS = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
+GROUPS: dict[Side, str] = {"en-xx": "out of English", "xx-en": "into English", "xx-xx": "other directions"}
 
 _LEGEND = """\
 <ul class="legend">
@@ -34,17 +35,17 @@ _LEGEND = """\
 
 @dataclass(frozen=True)
 class Column:
-    """The scores of one direction, or the averages of a kind of them."""
+    """The scores of one direction, or the averages of those on one side of English."""
 
     name: str
-    kind: AverageKind
+    side: Side
     cells: dict[str, ScoreRow]  # by system
-    averages: dict[str, float | None]
+    averages: dict[str, AverageRow]
 
     @property
     def values(self) -> dict[str, float]:
-        found = {system: row.score for system, row in self.cells.items()}
-        return found or {system: mean for system, mean in self.averages.items() if mean is not None}
+        rows: Mapping[str, ScoreRow | AverageRow] = self.cells or self.averages
+        return {system: row.score for system, row in rows.items() if row.score is not None}
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -90,21 +91,20 @@ def score_columns(report: ScoreReport, metric: str) -> list[Column]:
     rows = [row for row in report.rows if row.metric == metric]
     directions = list(dict.fromkeys(row.direction for row in rows))
     columns = []
-    for kind in AVERAGE_KINDS:
-        members = [direction for direction in directions if average_kind(direction) == kind]
-        for direction in members:
+    for side in SIDES:
+        for direction in (direction for direction in directions if side_of(direction) == side):
             cells = {row.system: row for row in rows if row.direction == direction}
-            columns.append(Column(direction, kind, cells, {}))
-        means = {one.system: one.score for one in report.averages if (one.metric, one.kind) == (metric, kind)}
-        if len(members) > 1 and any(mean is not None for mean in means.values()):
-            columns.append(Column("average", kind, {}, means))
+            columns.append(Column(direction, side, cells, {}))
+        means = {one.system: one for one in report.averages if (one.metric, one.kind) == (metric, side)}
+        if any(mean.score is not None for mean in means.values()):
+            columns.append(Column("average", side, {}, means))
     return columns
 
 
 def _head(columns: Sequence[Column]) -> str:
-    widths = {kind: sum(column.kind == kind for column in columns) for kind in AVERAGE_KINDS}
+    widths = {side: sum(column.side == side for column in columns) for side in SIDES}
     groups = "".join(
-        f'<th scope="colgroup" colspan="{width}">{GROUPS[kind]}</th>' for kind, width in widths.items() if width
+        f'<th scope="colgroup" colspan="{width}">{GROUPS[side]}</th>' for side, width in widths.items() if width
     )
     names = "".join(
         f'<th scope="col"{_column_class(columns, n)}>{escape(column.name)}</th>' for n, column in enumerate(columns)
@@ -117,7 +117,7 @@ def _head(columns: Sequence[Column]) -> str:
 
 def _column_class(columns: Sequence[Column], number: int) -> str:
     """Where a group begins, and what is an average."""
-    first = number > 0 and columns[number].kind != columns[number - 1].kind
+    first = number > 0 and columns[number].side != columns[number - 1].side
     names = [*(["first"] if first else []), *(["average"] if columns[number].averages else [])]
     return f' class="{" ".join(names)}"' if names else ""
 
@@ -139,7 +139,7 @@ def _cell(system: str, metric: str, column: Column, report: ScoreReport) -> str:
     number = f"<b>{score_text(score)}</b>" if score == best and len(values) > 1 else score_text(score)
     row = column.cells.get(system)
     if row is None:
-        return f'<span class="value">{number}<sup></sup></span>'
+        return f'<span class="value">{number}{_mark(report.difference(column.averages[system]))}</span>'
     return f'<span class="value">{number}{_mark(report.difference(row))}</span>{_interval(row, column)}'
 
 

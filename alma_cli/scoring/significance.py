@@ -12,7 +12,7 @@ R = resamples or trials, S = segments, K = statistics of all systems and metrics
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -62,13 +62,48 @@ class Resampling:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """How a system's score differs from the baseline's, and how it does by chance."""
+
+    points: float  # above the baseline's
+    test: Test
+    by_chance: Array = field(repr=False, compare=False)  # (R,) the same difference in the resamples or the trials
+
+    @property
+    def p_value(self) -> float:
+        """The real difference counts as one of those by chance: no p-value is 0."""
+        sizes = np.abs(self.by_chance)
+        if self.test == "bootstrap":  # of which the mean is about the real difference
+            sizes = sizes - sizes.mean()
+        return (int(np.sum(sizes > abs(self.points))) + 1) / (len(sizes) + 1)
+
+
+def mean_contrast(contrasts: Sequence[Contrast]) -> Contrast:
+    """Of the average over several test sets, of which each was resampled with the same seed.
+
+    Sets of equal length have the same draws: as it should be where line N is the same sentence in all of them, and of
+    no effect where it is not.
+    """
+    return Contrast(
+        points=sum(one.points for one in contrasts) / len(contrasts),
+        test=contrasts[0].test,
+        by_chance=np.stack([one.by_chance for one in contrasts]).mean(axis=0, dtype=np.float64),
+    )
+
+
+@dataclass(frozen=True)
 class Significance:
     """What resampling says of one system's score in one metric."""
 
     mean: float  # of the bootstrap resamples
     low: float  # 95% of the resamples score from here
     high: float  # to here
-    p_value: float | None  # of the difference from the baseline; None for the baseline itself
+    contrast: Contrast | None  # with the baseline; None for the baseline itself
+
+    @property
+    def p_value(self) -> float | None:
+        """Of the difference from the baseline."""
+        return self.contrast.p_value if self.contrast else None
 
 
 def significance(
@@ -82,17 +117,17 @@ def significance(
         _Table(system, metric, values) for system, found in enumerate(systems) for metric, values in found.items()
     ]
     resampled = _bootstrap(tables, resampling.for_intervals, resampling.seed)
-    p_values: dict[tuple[int, str], float] = {}
+    contrasts: dict[tuple[int, str], Contrast] = {}
     if baseline is not None and resampling.test == "bootstrap":
-        p_values = _bootstrap_p_values(tables, baseline, resampled)
+        contrasts = _contrasts_of_bootstrap(tables, baseline, resampled)
     elif baseline is not None:
-        p_values = _randomization_p_values(tables, baseline, resampling)
+        contrasts = _contrasts_of_randomization(tables, baseline, resampling)
     results: list[dict[str, Significance]] = [{} for _ in systems]
     for table in tables:
         scores = np.sort(resampled[table.key])
         low, high = scores[len(scores) // _OUTSIDE], scores[len(scores) - len(scores) // _OUTSIDE - 1]
         results[table.system][table.metric] = Significance(
-            float(scores.mean()), float(low), float(high), p_values.get(table.key)
+            float(scores.mean()), float(low), float(high), contrasts.get(table.key)
         )
     return results
 
@@ -152,19 +187,20 @@ def _as_resampled(metric: str, sums: Array) -> Array:
     return sums.astype(np.float32) if has_exact_sums(metric) or metric == "ter" else sums
 
 
-def _bootstrap_p_values(tables: Sequence[_Table], baseline: int, resampled: _Scores) -> dict[tuple[int, str], float]:
-    """How often a resample's difference exceeds the mean of them by more than the real difference."""
-    found = {}
-    for table, other in _pairs(tables, baseline):
-        differences = np.abs(resampled[table.key] - resampled[other.key])
-        found[table.key] = _p_value(differences - differences.mean(), abs(other.score - table.score))
-    return found
+def _contrasts_of_bootstrap(
+    tables: Sequence[_Table], baseline: int, resampled: _Scores
+) -> dict[tuple[int, str], Contrast]:
+    """The differences in the resamples."""
+    return {
+        table.key: Contrast(table.score - other.score, "bootstrap", resampled[table.key] - resampled[other.key])
+        for table, other in _pairs(tables, baseline)
+    }
 
 
-def _randomization_p_values(
+def _contrasts_of_randomization(
     tables: Sequence[_Table], baseline: int, resampling: Resampling
-) -> dict[tuple[int, str], float]:
-    """How often two systems that swap segments at random differ by more than the real difference."""
+) -> dict[tuple[int, str], Contrast]:
+    """The differences of two systems that swap segments at random."""
     pairs = list(_pairs(tables, baseline))
     if not pairs:
         return {}
@@ -178,9 +214,9 @@ def _randomization_p_values(
         for (table, other), part, found in zip(pairs, parts, differences, strict=True):
             first = corpus_scores(table.metric, table.statistics.sum(axis=0) + part)
             second = corpus_scores(table.metric, other.statistics.sum(axis=0) - part)
-            found.append(np.abs(first - second))
+            found.append(first - second)
     return {
-        table.key: _p_value(np.concatenate(found), abs(other.score - table.score))
+        table.key: Contrast(table.score - other.score, "randomization", np.concatenate(found))
         for (table, other), found in zip(pairs, differences, strict=True)
     }
 
@@ -191,11 +227,6 @@ def _pairs(tables: Sequence[_Table], baseline: int) -> Iterator[tuple[_Table, _T
     for table in tables:
         if table.system != baseline and table.metric in of_baseline:
             yield table, of_baseline[table.metric]
-
-
-def _p_value(by_chance: Array, real: float) -> float:
-    """The real difference counts as one of those by chance: no p-value is 0."""
-    return (int(np.sum(by_chance > real)) + 1) / (len(by_chance) + 1)
 
 
 def _chunks(resamples: int, segments: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from alma_cli.core.ablation import ablation_systems, trainings
 from alma_cli.core.recipe import Recipe
 from alma_cli.scoring.ablation import Ablation, RunFacts, ablation_table
 from alma_cli.scoring.ablation_figure import ablation_figure
-from alma_cli.scoring.report import Flag, ResamplingFacts, ScoreReport, ScoreRow
+from alma_cli.scoring.report import AverageKind, Flag, ResamplingFacts, ScoreReport, ScoreRow
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,8 +34,10 @@ def ablation(scores: dict[str, tuple[float, float]], **settings: object) -> Abla
         Flag("zero-shot", "en-de", "looping", 4, (1,)),
         Flag("mono", "en-de", "wrong_language", 3, (1,)),
     )
-    report = ScoreReport(tuple(rows), flags, ResamplingFacts("bootstrap", 1000, 1, "zero-shot"))
-    beside = ScoreReport(tuple(rows), (), ResamplingFacts("bootstrap", 1000, 1, "parallel-only"))
+    tested: dict[tuple[str, AverageKind, str], float]
+    tested = {(name, "all", "bleu"): 0.03 for name in scores if name != "mono"}
+    report = ScoreReport(tuple(rows), flags, ResamplingFacts("bootstrap", 1000, 1, "zero-shot"), tested)
+    beside = ScoreReport(tuple(rows), (), ResamplingFacts("bootstrap", 1000, 1, "parallel-only"), tested)
     runs = {
         training: RunFacts(60, int(12345 * training.portion), 90.0, "float32", 2.5, "CPU", ((0, 3.0), (12345, 2.5)))
         for training in trainings(systems)
@@ -62,12 +64,12 @@ def test_the_table_has_scores_gains_flags_and_what_was_trained() -> None:
     assert rows[0] == "| `zero-shot` | base model | 10.00 | 4.00 | 7.00 |  | 0 | 11 | 0 | - | - |"
     assert rows[2] == "| `mono` | stage 1 | 11.00* | 5.00 | 8.00 | +1.00 | 3 | 0 | 0 | mono 12.3k | 2 |"
     assert rows[4] == (
-        "| `parallel` | stage 1 + stage 2 | 18.00* | 10.00 | 14.00 | +7.00 | 0 | 0 | 0 "
+        "| `parallel` | stage 1 + stage 2 | 18.00* | 10.00 | 14.00 | +7.00* | 0 | 0 | 0 "
         "| mono 12.3k, parallel 12.3k | 3 |"
     )
     assert stage_1 == (
         "What stage 1 adds to stage 2, `parallel` beside `parallel-only`: "
-        "de-en BLEU +2.00 (p = 0.010), en-de BLEU +2.00 (p = 0.500)."
+        "de-en BLEU +2.00 (p = 0.010), en-de BLEU +2.00 (p = 0.500), average all BLEU +2.00 (p = 0.030)."
     )
     assert "differs from `zero-shot` with p < 0.05 (paired bootstrap, 1,000 resamples, seed 1)" in notes
     assert "de-en 300, en-de 300" in notes

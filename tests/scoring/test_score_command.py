@@ -120,7 +120,7 @@ def test_files_are_scored_in_the_order_given_as_json(capsys: pytest.CaptureFixtu
     words = "good.de-en.txt bad.de-en.txt --ref ref.de-en.en --src-text test.de-en.de --metrics ter,bleu --json"
     assert run_command(["score", *words.split()]) == 0
     report = json.loads(capsys.readouterr().out)
-    assert list(report) == ["version", "significance", "rows", "flags"]
+    assert list(report) == ["version", "significance", "rows", "averages", "flags"]
     assert [(row["system"], row["metric"]) for row in report["rows"]] == [
         ("good", "ter"),
         ("good", "bleu"),

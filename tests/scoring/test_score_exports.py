@@ -26,7 +26,12 @@ def test_the_latex_table_has_the_best_in_bold_arrows_where_significant_and_avera
         row("first_one", "en-de", 50.0, "ter"),
         row("B&C", "en-de", 52.0, "ter", p_value=0.01),
     ]
-    table = scores_as_latex(ScoreReport(tuple(rows), (), ResamplingFacts("bootstrap", 1000, 1, "first_one")))
+    report = ScoreReport(
+        *(tuple(rows), ()),
+        significance=ResamplingFacts("bootstrap", 1000, 1, "first_one"),
+        average_p_values={("B&C", "en-xx", "bleu"): 0.03},
+    )
+    table = scores_as_latex(report)
     assert table == LATEX
 
 
@@ -41,7 +46,7 @@ System & en-de & en-cs & average & de-en \\
 \midrule
 \multicolumn{5}{l}{\textit{BLEU}} \\
 first\_one & 30.00 & \textbf{20.00} & 25.00 & 40.00 \\
-B\&C & \textbf{33.00}$^{\uparrow}$ & 19.00 & \textbf{26.00} & -- \\
+B\&C & \textbf{33.00}$^{\uparrow}$ & 19.00 & \textbf{26.00}$^{\uparrow}$ & -- \\
 \midrule
 \multicolumn{5}{l}{\textit{TER} $\downarrow$} \\
 first\_one & \textbf{50.00} & -- & -- & -- \\
@@ -55,7 +60,7 @@ def test_the_papers_averages_are_over_its_five_directions_only() -> None:
     rows = [row("parallel", f"en-{one}", 30.0) for one in LANGUAGES] + [row("parallel", "en-fr", 99.0)]
     rows += [row("parallel", f"{one}-en", 30.0) for one in LANGUAGES[1:]] + [row("zero-shot", "en-cs", 10.0)]
     found = beside_paper("alma-7b-lora", ScoreReport(tuple(rows), ()))
-    assert [(one.system, one.published_system, one.kind, one.published, one.measured) for one in found] == [
+    assert [(one.system, one.published_system, one.side, one.published, one.measured) for one in found] == [
         ("parallel", "ALMA-7B-LoRA", "en-xx", 29.78, 30.0),
         ("parallel", "ALMA-7B-LoRA", "xx-en", 34.31, None),
         ("zero-shot", "LLaMA-2-7B", "en-xx", 13.86, None),

@@ -180,6 +180,15 @@ def test_table_has_systems_by_directions_and_the_averages_of_the_paper() -> None
     ]
 
 
+def test_an_average_that_differs_is_marked_as_a_score_is() -> None:
+    rows = tuple(row(system, direction, score) for system, direction, score in SCORES)
+    html = html_of(ScoreReport(rows, (), average_p_values={("B", "en-xx", "bleu"): 0.01}))
+
+    assert re.findall(r'<sup class="(\w+)" title="([^"]*)"[^>]*>(.)</sup>', html) == [
+        ("up", "better, +0.50, p = 0.010, less than people notice", "△")
+    ]
+
+
 SCORES = (
     ("A", "en-cs", 30.0),
     ("A", "en-de", 31.0),

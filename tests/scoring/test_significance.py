@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from alma_cli.scoring import significance as significance_module
 from alma_cli.scoring.corpus_scores import Array
 from alma_cli.scoring.metrics import measure
 from alma_cli.scoring.score import Comparison, score_sets
-from alma_cli.scoring.significance import Resampling, Significance, significance
+from alma_cli.scoring.significance import Contrast, Resampling, Significance, mean_contrast, significance
 from alma_cli.scoring.systems import TranslationSet
 
 SEGMENTS = 60
@@ -149,6 +150,45 @@ def test_a_metric_of_segment_scores_is_resampled_as_their_mean() -> None:
     assert second.p_value == pytest.approx(1 / 1001)
 
 
+def segment_scores(values: Array) -> dict[str, Array]:
+    """The statistics of a metric whose score is the mean of its segments'."""
+    return {"comet": np.column_stack([values, np.ones(len(values))])}
+
+
+def contrast_of(first: Array, second: Array, resampling: Resampling) -> Contrast:
+    _, found = significance([segment_scores(first), segment_scores(second)], resampling)
+    assert found["comet"].contrast
+    return found["comet"].contrast
+
+
+@pytest.mark.parametrize("test", ["bootstrap", "randomization"])
+def test_an_average_over_directions_is_tested_as_one_set_of_mean_segments(test: significance_module.Test) -> None:
+    generator, resampling = np.random.default_rng(3), Resampling(test, 500, seed=2)
+    baseline = generator.normal(80, 5, size=(2, 100))
+    system = baseline + generator.normal(0.4, 3, size=(2, 100))
+    each = [contrast_of(*both, resampling) for both in zip(baseline, system, strict=True)]
+    together = contrast_of(baseline.mean(axis=0), system.mean(axis=0), resampling)
+
+    assert mean_contrast(each).points == pytest.approx(together.points)
+    assert mean_contrast(each).by_chance == pytest.approx(together.by_chance)
+    assert mean_contrast(each).p_value == together.p_value
+    assert mean_contrast(each[:1]).p_value == each[0].p_value
+
+
+@pytest.mark.parametrize(("test", "expected"), [("bootstrap", 0.1), ("randomization", 0.05)])
+def test_how_often_equal_systems_seem_to_differ(test: significance_module.Test, expected: float) -> None:
+    """sacreBLEU's bootstrap has the p-value of one side for differences to either side."""
+    generator, resampling = np.random.default_rng(4), Resampling(test, 200, seed=2)
+    single, mean = [], []
+    for _ in range(400):
+        found = [contrast_of(*generator.normal(80, 5, size=(2, segments)), resampling) for segments in (80, 80, 50)]
+        single.append(found[0].p_value)
+        mean.append(mean_contrast(found).p_value)
+
+    for p_values in (single, mean):
+        assert np.mean(np.array(p_values) < 0.05) == pytest.approx(expected, abs=0.03)
+
+
 def test_a_system_beside_itself_is_not_different(files: dict[str, Path]) -> None:
     first = statistics(files)[0]
     _, again = significance([first, first], Resampling("bootstrap", 100, seed=3))
@@ -189,6 +229,25 @@ def test_a_report_has_intervals_of_all_and_p_values_of_those_with_a_baseline() -
     differences = [report.difference(row) for row in report.rows]
     assert differences[0] is not None
     assert (differences[0].better, differences[1:]) == (False, [None, None])
+
+
+def test_averages_have_a_p_value_where_all_their_directions_were_compared() -> None:
+    elsewhere = replace(GOOD, direction=Direction("cs", "en"))
+    comparison = Comparison(Resampling("bootstrap", 50, 1), baseline="good")
+    report = score_sets([GOOD, elsewhere, BAD, ELSEWHERE], ("chrf",), comparison=comparison).report
+    good, bad = report.averages
+    difference = report.difference(bad)
+
+    assert (good.kind, good.p_value) == ("xx-en", None)
+    assert difference is not None
+    assert good.score is not None
+    assert bad.score is not None
+    assert (difference.points, difference.p_value) == (bad.score - good.score, bad.p_value)
+    assert bad.p_value == report.rows[2].p_value == report.rows[3].p_value  # the same lines twice
+    assert [average["p_value"] for average in report.as_json()["averages"]] == [None, bad.p_value]
+
+    only_one = score_sets([GOOD, BAD, ELSEWHERE], ("chrf",), comparison=comparison).report
+    assert [average.p_value for average in only_one.averages] == [None, None]
 
 
 def test_an_unknown_baseline_is_refused() -> None:
