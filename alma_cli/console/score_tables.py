@@ -24,7 +24,7 @@ def scores(report: ScoreReport) -> None:
         for row in (row for row in report.rows if row.system == system):
             lines.setdefault((system, row.direction), {})[row.metric] = _score_cell(report, row)
         for average in (average for average in report.averages if average.system == system):
-            cell = Text("-" if average.score is None else f"{average.score:.2f}{report.star(average)}")
+            cell = Text("-" if average.score is None else f"{average.score:5.2f}{report.star(average)}")
             lines.setdefault((system, average.place), {})[average.metric] = cell
     rows: list[list[str | Text]] = [
         [*labels, *(cells.get(metric, Text("-")) for metric in report.metrics)] for labels, cells in lines.items()
