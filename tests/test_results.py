@@ -44,6 +44,20 @@ def test_the_documents_table_is_the_one_that_the_run_wrote(folder: Path) -> None
 
 
 @pytest.mark.parametrize("folder", RESULTS, ids=lambda folder: folder.name)
+def test_the_documents_summary_has_the_means_of_runs_with_both_stages(folder: Path) -> None:
+    content = manifest_of(folder)
+    if content["stage_1"] is None:
+        pytest.skip("a run without stage 1 is not in the summary")
+    averages = {row["system"]: row["score"] for row in content["scores"]["averages"] if row["metric"] == "bleu"}
+    means = [f"{averages[system]:.2f}" for system in ("zero-shot", "five-shot", "mono", "parallel-only", "parallel")]
+    added = next(row for row in content["stage_1"] if (row["direction"], row["metric"]) == ("average all", "bleu"))
+
+    lines = (DOCS / "results.md").read_text(encoding="utf-8").replace("**", "").split("\n")
+    end = " | ".join([*means, f"{added['points']:+.2f}, p = {added['p_value']:.3f} |"])
+    assert len([line for line in lines if line.endswith(end)]) == 1
+
+
+@pytest.mark.parametrize("folder", RESULTS, ids=lambda folder: folder.name)
 def test_every_system_and_direction_of_the_table_has_its_translations(folder: Path) -> None:
     rows = manifest_of(folder)["scores"]["rows"]
 
