@@ -5,7 +5,7 @@
               "best_loss", "curve"}],
  "systems": [{"name", "words", "run", "shots"}],
  "scores":  as `alma score --json` prints them,
- "stage_1": [{"direction", "metric", "points", "p_value"}], what it adds to stage 2; null where that was not tested}
+ "stage_1": [{"direction" or average, "metric", "points", "p_value"}], what it adds to stage 2; null where not tested}
 """
 
 from __future__ import annotations
