@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from alma_cli.core.attention import FUSED, choose_layout, forget_masks
-from alma_cli.core.batch import Layout, flattened, grouped
+from alma_cli.core.batch import Batch, Layout, flattened, grouped
 from alma_cli.core.examples import StepPlan, TokenizedExample
 from alma_cli.core.flops import Flops
 from alma_cli.core.kernels import dropout_pool_size, use_kernels
@@ -101,7 +101,7 @@ class Rehearsal:
             self._layers = model.config.get_text_config().num_hidden_layers
             if settings.method != "full":
                 model = _with_adapters(model, settings)
-        with _rehearsing(), self._fake:
+        with _rehearsing(self._fake):
             _pretend_on_cpu(model)
             model.train()
             use_kernels(model, device=precision.device)
@@ -155,7 +155,7 @@ class Rehearsal:
         """Forward and backward over a micro-batch: the most bytes there were, and those when forward had ended."""
         batch = self._layout(group)
         ledger = _Ledger()
-        with _rehearsing(), self._fake:
+        with _rehearsing(self._fake, batch):
             for master in self._weights.masters.values():
                 master.grad = torch.zeros_like(master) if gradients_are_there else None
             with ledger:
@@ -220,12 +220,27 @@ class _Ledger(TorchDispatchMode):
         self.live -= size
 
 
+class _ToldOfPadding(TorchDispatchMode):
+    """transformers 4 asks even fakes whether nothing is padded, to do without a mask; 5 asks none."""
+
+    def __init__(self, *, padded: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._padded = padded
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten._local_scalar_dense.default and args[0].dtype == torch.bool:
+            return not self._padded
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
-def _rehearsing() -> Iterator[None]:
+def _rehearsing(fake: FakeTensorMode, batch: Batch | None = None) -> Iterator[None]:
     """What fakes leave behind goes with them. Raises UsageError for a model whose code wants to see values."""
     forget_masks()
+    mask = batch.attention_mask if batch else None
     try:
-        yield
+        with fake, _ToldOfPadding(padded=mask is not None and not bool(mask.all())):
+            yield
     except (RuntimeError, NotImplementedError) as error:
         why = str(error).split("\n")[0] or type(error).__name__
         raise UsageError(f"the memory of this model cannot be estimated: {why}") from error
