@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def _benchmark(folder: Path, *contenders: str) -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def table_and_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Any]]:
+    if version("transformers").startswith("4."):
+        pytest.skip("the benchmark's Trainer takes examples in their order, which it can since transformers 5")
     return _benchmark(tmp_path_factory.mktemp("benchmark"), OURS, TRAINER, OURS_SHORTER)
 
 
