@@ -7,6 +7,7 @@ gradients and optimizer are sharded, too (torch's fully_shard). Process 0 alone 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,8 @@ class Processes:
         if self.count > 1 and not torch.distributed.is_initialized():
             from accelerate import PartialState
 
+            # Every process reads the weights; with it transformers 4 would leave those of all but the first empty.
+            os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
             # Joins the others: NCCL on GPUs, gloo on CPUs.
             PartialState(cpu=not torch.cuda.is_available(), timeout=_PATIENCE)
 
