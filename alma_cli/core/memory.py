@@ -238,8 +238,9 @@ def _rehearsing(fake: FakeTensorMode, batch: Batch | None = None) -> Iterator[No
     """What fakes leave behind goes with them. Raises UsageError for a model whose code wants to see values."""
     forget_masks()
     mask = batch.attention_mask if batch else None
+    told = _ToldOfPadding(padded=mask is not None and not bool(mask.all()))  # asked here, where values are real
     try:
-        with fake, _ToldOfPadding(padded=mask is not None and not bool(mask.all())):
+        with fake, told:
             yield
     except (RuntimeError, NotImplementedError) as error:
         why = str(error).split("\n")[0] or type(error).__name__

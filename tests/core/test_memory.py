@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from alma_cli.core.attention import choose_layout
-from alma_cli.core.batch import micro_batches
+from alma_cli.core.batch import micro_batches, padded
 from alma_cli.core.forecast import GPUS, gpu_named
 from alma_cli.core.kernels import use_kernels
 from alma_cli.core.memory import MemoryEstimate, Rehearsal, estimate_memory
@@ -72,6 +72,16 @@ def test_activations_are_what_a_real_forward_pass_keeps(
 
     # What is alive without being saved: the cosines of the positions, the mask, the loss.
     assert estimate_memory(plan).activations == pytest.approx(saved_bytes(plan), rel=0.08)
+
+
+def test_a_model_that_keeps_its_own_attention_is_estimated_in_padded_batches(
+    make_recipe: MakeRecipe, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_stage(make_recipe(parallel={"max_steps": 1}), "parallel", work)
+    packed = estimate_memory(plan).activations
+    monkeypatch.setattr("alma_cli.core.memory.choose_layout", lambda _: padded)
+
+    assert estimate_memory(plan).activations == pytest.approx(packed, rel=0.2)  # the same examples
 
 
 @pytest.mark.slow
