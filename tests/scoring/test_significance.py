@@ -141,7 +141,7 @@ def test_a_metric_of_segment_scores_is_resampled_as_their_mean() -> None:
     generator = np.random.default_rng(0)
     scores = generator.normal(80, 5, size=400)
     better = scores + generator.normal(1, 1, size=400)
-    tables = [{"comet": np.column_stack([one, np.ones(400)])} for one in (scores, better)]
+    tables = [segment_scores(one) for one in (scores, better)]
     first, second = (found["comet"] for found in significance(tables, Resampling.of("bootstrap")))
     standard_error = float(scores.std()) / 20  # of the mean of 400
     assert first.mean == pytest.approx(scores.mean(), abs=standard_error / 5)
